@@ -1,0 +1,53 @@
+"""abprop: learn a generator by inferring its latent factors (alternating back-propagation).
+
+    run = abprop.fit("faces/", latent=100, budget="10m")
+    run.sample(16)
+    run = abprop.load("runs/faces")
+
+Names are looked up when they are first used (PEP 562), so that `import abprop` stays light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from abprop.app.api import Run, fit, load
+    from abprop.errors import AbpropError, UserError
+
+    __version__: str
+
+__all__ = ["fit", "load", "Run", "AbpropError", "UserError", "__version__"]
+
+_HOME = {
+    "fit": "abprop.app.api",
+    "load": "abprop.app.api",
+    "Run": "abprop.app.api",
+    "AbpropError": "abprop.errors",
+    "UserError": "abprop.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        value = _version()
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'abprop' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("abprop")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0+source"
