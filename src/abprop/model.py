@@ -1,0 +1,96 @@
+"""The generator model: a network, a prior and a likelihood.
+
+    z ~ p(z),   x = f(z; W),   y = A(x) + sigma * noise
+    log p(y, z; W) = log p(y | A(f(z; W)), sigma) + log p(z)
+
+Summed within an example: shape (B,). Both halves of the algorithm differentiate this one function,
+in z and in W.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from abprop.likelihoods import Gaussian
+from abprop.networks import Generator
+from abprop.operators import Operator
+from abprop.priors import Gaussian as GaussianPrior
+from abprop.priors import Prior, StandardNormal
+
+Score = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Model(nn.Module):
+    """log p(y, z; W) and its gradients.
+
+    Args:
+        network: f, with `freeze()` for inference (see `networks`).
+        prior: p(z), with `score` and `transform` (see `priors`).
+        likelihood: p(y | A(x)) (see `likelihoods`).
+    """
+
+    network: Generator
+    prior: Prior
+    likelihood: Gaussian
+
+    def __init__(self, network: Generator, prior: Prior, likelihood: Gaussian) -> None:
+        super().__init__()
+        self.network, self.prior, self.likelihood = network, prior, likelihood
+
+    def log_joint(self, y: Tensor, z: Tensor, A: Operator) -> Tensor:
+        """log p(y, z; W), (B,), differentiable in z and in W.
+
+        Args:
+            y: observations (B, ...).
+            z: latents (B, *latent_shape).
+            A: what was measured, for these B examples.
+        """
+        return self.likelihood.log_prob(y, A(self.network(z)), A.count) + self.prior.log_prob(z)
+
+    def score(self, y: Tensor, A: Operator) -> Score:
+        """z -> (log p(y, z; W) (B,), its gradient in z (B, *latent_shape)) for weights as now.
+
+        The chain rule written out: no graph and no gradient for W (compare `log_joint`).
+        """
+        f = self.network.freeze()
+
+        def score(z: Tensor) -> tuple[Tensor, Tensor]:
+            x, pullback = f(z)
+            Ax, adjoint = A.vjp(x)
+            log_lik, dx = self.likelihood.score(y, Ax, A.count)
+            log_prior, dz = self.prior.score(z)
+            return log_lik + log_prior, pullback(adjoint(dx)) + dz
+
+        return score
+
+    def mean_latent(self, count: int) -> Tensor:
+        """The prior's mean, `count` times: (count, *latent_shape)."""
+        zeros = self.likelihood.sigma.new_zeros(count, *self.network.latent_shape)
+        return self.prior.transform(zeros)
+
+    def folded(self) -> Model:
+        """The same model with a prior of N(0, I): a Gaussian over a vector moves into f.
+
+        Latents of the folded model are z' = L^-1 (z - mu); see `fold_latents`.
+        """
+        model = copy.deepcopy(self)
+        if _is_vector_gaussian(self.prior):
+            model.network.fold(self.prior.mean, self.prior.root)
+            model.prior = StandardNormal(self.network.latent_shape)
+        return model
+
+    def fold_latents(self, z: Tensor) -> Tensor:
+        """z of this model -> z' of `folded()`, (N, d)."""
+        if not _is_vector_gaussian(self.prior):
+            return z
+        root = self.prior.root
+        return torch.linalg.solve_triangular(root, (z - self.prior.mean).T, upper=False).T
+
+
+def _is_vector_gaussian(prior: Prior) -> TypeGuard[GaussianPrior]:
+    return isinstance(prior, GaussianPrior) and len(prior.shape) == 1

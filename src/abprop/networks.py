@@ -1,0 +1,314 @@
+"""The top-down generator f: latent factors z (B, *latent) -> signal x (B, C, *size).
+
+One family serves every signal, by the number of axes of its size (0: a table, 1: sound, 2: image,
+3: video or volume) and the form of its latent:
+
+    vector (d,)      dense -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      one object
+    map (k, *grid)   1x1   -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      stationary
+
+"up 2x" is a transposed convolution (kernel 4, stride 2): the paper's linear superposition of basis
+functions. A map's network pads nowhere, so every output entry is the same function of its
+neighbourhood in z: a larger map is a larger texture, and no border shows.
+
+Inference needs x and vector-Jacobian products with f, never a gradient for W. `freeze()` gives just
+that: weights cast once, activations overwritten in place, `pullback(v) = (df/dz)^T v` written out.
+There is no batch normalisation: in training mode it couples the chains of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from abprop.errors import UserError
+
+SLOPE = 0.2
+Pullback = Callable[[Tensor], Tensor]
+Frozen = Callable[[Tensor], tuple[Tensor, Pullback]]
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}  # by number of axes
+
+
+class Generator(nn.Module, ABC):
+    """What the model asks of a network.
+
+    Attributes:
+        latent_shape: of one z.
+        signal_shape: (C, *size) of one x.
+        stages: how many times a map's cell is doubled on its way to the signal.
+    """
+
+    latent_shape: tuple[int, ...]
+    signal_shape: tuple[int, ...]
+    stages: int = 0
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Tensor:
+        """Signals (B, C, *size), differentiable in z and W."""
+
+    @abstractmethod
+    def freeze(self) -> Frozen:
+        """z -> (x, pullback) for the weights as they are."""
+
+    @abstractmethod
+    def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
+        """Draw the weights afresh; `normal(shape)` gives standard normals."""
+
+    @abstractmethod
+    def fold(self, mean: Tensor, root: Tensor) -> None:
+        """Absorb z = mean + root z' into the weights."""
+
+
+class LinearGenerator(Generator):
+    """x = W z + b: factor analysis, whose posterior and likelihood are known exactly.
+
+    Args:
+        latent_shape: (d,).
+        signal_shape: (C, *size).
+    """
+
+    def __init__(self, latent_shape: tuple[int, ...], signal_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(latent_shape) != 1:
+            raise UserError(f"model.latent={latent_shape}: a linear network takes a vector latent")
+        self.latent_shape, self.signal_shape = latent_shape, signal_shape
+        self.weight = nn.Parameter(torch.empty(math.prod(signal_shape), latent_shape[0]))
+        self.bias = nn.Parameter(torch.zeros(math.prod(signal_shape)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Signals (B, *signal_shape) of latents (B, d)."""
+        return F.linear(z, self.weight, self.bias).reshape(-1, *self.signal_shape)
+
+    def freeze(self) -> Frozen:
+        """z -> (x, v -> W^T v)."""
+        weight = self.weight.detach()
+
+        def run(z: Tensor) -> tuple[Tensor, Pullback]:
+            return self(z).detach(), lambda v: _contract(v.flatten(1), weight)
+
+        return run
+
+    @torch.no_grad()
+    def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
+        """Draw the weights afresh; `normal(shape)` gives standard normals."""
+        self.weight.copy_(normal(tuple(self.weight.shape)) / math.sqrt(self.latent_shape[0]))
+        self.weight.mul_(0.1)
+        self.bias.zero_()
+
+    @torch.no_grad()
+    def fold(self, mean: Tensor, root: Tensor) -> None:
+        """Absorb z = mean + root z' into the weights."""
+        self.bias.add_(self.weight @ mean)
+        self.weight.copy_(self.weight @ root)
+
+
+class ConvGenerator(Generator):
+    """A top-down ConvNet for signals of 0 to 3 axes from a vector or a map of latent factors.
+
+    Args:
+        latent_shape: (d,) or (k, *grid) with one grid length per axis of the signal.
+        signal_shape: (C, *size).
+        channels: width of the finest hidden layer; doubled at each coarser one, up to 8 times.
+        dtype: precision of the convolutions (weights stay as they are); bfloat16 is 2 to 4 times
+            as fast where the processor knows it.
+
+    Raises:
+        UserError: the latent's form does not fit the signal.
+    """
+
+    def __init__(
+        self,
+        latent_shape: tuple[int, ...],
+        signal_shape: tuple[int, ...],
+        *,
+        channels: int = 32,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.latent_shape, self.signal_shape, self.dtype = latent_shape, signal_shape, dtype
+        self.dims, self.size = len(signal_shape) - 1, signal_shape[1:]
+        self.stationary = len(latent_shape) > 1
+        self.stages = _stages(latent_shape, self.size)
+        self.grid = latent_shape[1:] or tuple(-(-n // 2**self.stages) for n in self.size)
+        widths = [channels * min(8, 2**i) for i in reversed(range(self.stages))]
+        outs = [*widths[1:], signal_shape[0]]
+        cells = 1 if self.stationary else math.prod(self.grid)
+        self.dense = nn.Parameter(torch.empty(cells * widths[0], latent_shape[0]))
+        self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
+        self.weights = nn.ParameterList(
+            torch.empty(a, b, *(4,) * self.dims) for a, b in zip(widths, outs, strict=True)
+        )
+        self.biases = nn.ParameterList(torch.empty(b) for b in outs)
+
+    @torch.no_grad()
+    def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
+        """Draw the weights afresh (He et al. 2015); `normal(shape)` gives standard normals."""
+        gain = 2 / (1 + SLOPE**2)
+        self.dense.copy_(normal(tuple(self.dense.shape)) * math.sqrt(gain / self.dense.shape[1]))
+        for w in self.weights:
+            fan = w.shape[0] * 2**self.dims  # each output entry sees half the taps of every axis
+            w.copy_(normal(tuple(w.shape)) * math.sqrt(gain / fan))
+        self.weights[-1].mul_(0.5)
+        for b in (self.dense_bias, *self.biases):
+            b.zero_()
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Signals (B, C, *size) in [-1, 1] of latents (B, *latent_shape).
+
+        A map with g more cells along an axis gives a signal 2^stages * g longer along it.
+        """
+        h = F.leaky_relu(self._expand(z), SLOPE)
+        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            h = F.leaky_relu(self._up(h, self._cast(w), b), SLOPE)
+        return self._finish(self._last(h, *self._last_weights()), z)
+
+    def freeze(self) -> Frozen:
+        """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
+        weights = [self._cast(w.detach()) for w in self.weights]
+        last = self._last_weights()
+
+        @torch.no_grad()
+        def run(z: Tensor) -> tuple[Tensor, Pullback]:
+            hidden = [F.leaky_relu_(self._expand(z), SLOPE)]
+            for w, b in zip(weights[:-1], self.biases[:-1], strict=True):
+                hidden.append(F.leaky_relu_(self._up(hidden[-1], w, b), SLOPE))
+            canvas = self._last(hidden[-1], *last)
+            x = self._finish(canvas, z)
+
+            @torch.no_grad()
+            def pullback(v: Tensor) -> Tensor:
+                g = self._unfinish(v, x, canvas)
+                g = self._down(g, weights[-1], padding=1)
+                for w, h in zip(reversed(weights[:-1]), reversed(hidden[1:]), strict=True):
+                    g = self._down(_unrelu(g, h), w, padding=1 + self.stationary)
+                return self._contract(_unrelu(g, hidden[0]))
+
+            return x, pullback
+
+        return run
+
+    @torch.no_grad()
+    def fold(self, mean: Tensor, root: Tensor) -> None:
+        """Absorb z = mean + root z' into the first layer."""
+        self.dense_bias.add_(self.dense @ mean)
+        self.dense.copy_(self.dense @ root)
+
+    # The layers, and their transposes. The dense layer keeps z's precision: rounding z to bfloat16
+    # would leave steps smaller than 2^-9 |z| without effect.
+
+    def _expand(self, z: Tensor) -> Tensor:
+        h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)
+        if not self.stationary:
+            h = h.reshape(len(z), *self.grid, -1)
+        return h.movedim(-1, 1)  # channels last in memory
+
+    def _contract(self, g: Tensor) -> Tensor:
+        g = g.movedim(1, -1).to(self.dense.dtype)
+        if not self.stationary:
+            g = g.reshape(len(g), -1)
+        return _contract(g, self.dense).movedim(-1, 1)
+
+    def _up(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        if self.dims == 0:
+            return F.linear(h, w.T, b.to(w.dtype))
+        return _UP[self.dims](h, w, b.to(w.dtype), stride=2, padding=1 + self.stationary)
+
+    def _down(self, g: Tensor, w: Tensor, padding: int) -> Tensor:
+        if self.dims == 0:
+            return g @ w.T
+        return _CONV[self.dims](g, w, stride=2, padding=padding)
+
+    def _last_weights(self) -> tuple[Tensor, Tensor]:
+        w, b = self.weights[-1], self.biases[-1]
+        if self.dims == 2:
+            w, b = _subpixel(w), b.repeat_interleave(4)
+        return self._cast(w), b.to(self.dtype)
+
+    def _last(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        """The last layer on its whole canvas, of which a map's outermost ring is not valid."""
+        if self.dims == 0:
+            return F.linear(h, w.T, b)
+        if self.dims == 2:  # few output channels: several times faster as a plain convolution
+            return F.pixel_shuffle(F.conv2d(h, w, b, padding=1), 2)
+        return _UP[self.dims](h, w, b, stride=2, padding=1)
+
+    def _finish(self, canvas: Tensor, z: Tensor) -> Tensor:
+        x = canvas[(..., *self._window(canvas))].to(z.dtype)
+        return torch.tanh(x) if self.dims else x  # a table has no bounded range
+
+    def _unfinish(self, v: Tensor, x: Tensor, canvas: Tensor) -> Tensor:
+        g = (v * (1 - x.square()) if self.dims else v).to(self.dtype)
+        if g.shape == canvas.shape:
+            return g
+        full = torch.zeros_like(canvas)
+        full[(..., *self._window(canvas))] = g
+        return full
+
+    def _window(self, canvas: Tensor) -> tuple[slice, ...]:
+        """Where the signal lies on its canvas: in the middle."""
+        windows = []
+        for side, native, length in zip(canvas.shape[2:], self._canvas(), self.size, strict=True):
+            start = (native - length) // 2
+            windows.append(slice(start, start + length + side - native))
+        return tuple(windows)
+
+    def _canvas(self) -> tuple[int, ...]:
+        shrink = 2 ** (self.stages + 1) - 4 if self.stationary else 0
+        return tuple(n * 2**self.stages - shrink for n in self.grid)
+
+    def _cast(self, w: Tensor) -> Tensor:
+        layout = _FORMAT.get(w.ndim - 2, torch.preserve_format)
+        return w.to(self.dtype, memory_format=layout)
+
+
+def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> int:
+    """How many times the network doubles its grid."""
+    grid = latent_shape[1:]
+    if not size:
+        return 2
+    if not grid:
+        return max(1, math.floor(math.log2(min(size) / 4)) if min(size) >= 8 else 1)
+    if len(grid) != len(size) or min(grid) < 3:
+        raise UserError(
+            f"model.latent={'x'.join(map(str, latent_shape))}: a map for signals of "
+            f"{len(size)} axes is channels and {len(size)} grid lengths of at least 3"
+        )
+    # A grid of g cells gives (g - 2) 2^n + 2 valid entries.
+    return max(
+        math.ceil(math.log2(max(2, n - 2) / (g - 2))) for n, g in zip(size, grid, strict=True)
+    )
+
+
+def _contract(g: Tensor, w: Tensor) -> Tensor:
+    """g @ w, each row's bits independent of the others'.
+
+    Matrix kernels choose another order of summation for rows at the edge when w has few columns;
+    a width that is a multiple of 16 has no edge.
+    """
+    columns = w.shape[1]
+    return (g @ F.pad(w, (0, -columns % 16)))[..., :columns]
+
+
+def _subpixel(w: Tensor) -> Tensor:
+    """The transposed convolution (kernel 4, stride 2, padding 1) as 3x3 weights for 4 phases.
+
+    Output 2 j + p takes tap p + 1 - 2 t of input j + t; a tap outside 0..3 is none (index 4).
+    """
+    taps = torch.tensor([[3, 1, 4], [4, 2, 0]], device=w.device)
+    w = F.pad(w, (0, 1, 0, 1))[:, :, taps][..., taps]  # (a, b, 2, 3, 2, 3)
+    return w.permute(1, 2, 4, 0, 3, 5).reshape(4 * w.shape[1], w.shape[0], 3, 3)
+
+
+def _unrelu(g: Tensor, h: Tensor) -> Tensor:
+    """The gradient before a leaky ReLU whose output was h."""
+    return torch.ops.aten.leaky_relu_backward(g, h, SLOPE, True)
+
+
+NETWORKS = {"conv": ConvGenerator, "linear": LinearGenerator}

@@ -1,0 +1,106 @@
+"""Keyed noise: every random number is a pure function of what it is for.
+
+    bits = Philox4x32-10(key = hash(seed, stream), counter = (id, chain, iteration, block))
+
+(Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.) There is no
+generator state: nothing to save, nothing that depends on batch, order, process or device. The
+integers are the same everywhere; normals come from them by Box-Muller in float64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> Tensor:
+    """Philox4x32-10: four 32-bit words for every counter.
+
+    Args:
+        counter: four broadcastable int64 tensors with values in [0, 2^32).
+        key: two 32-bit words.
+
+    Returns:
+        int64 tensor (..., 4) with values in [0, 2^32).
+    """
+    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    k0, k1 = key
+    for _ in range(10):
+        # int64 products wrap modulo 2^64; shifting and masking still give the exact halves.
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
+            p1 & _MASK,
+            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
+            p0 & _MASK,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return torch.stack((c0, c1, c2, c3), dim=-1)
+
+
+class Noise:
+    """One named stream of keyed noise.
+
+    Args:
+        seed: any integer.
+        stream: what the noise is for ("start", "langevin", "draws", ...). Streams are independent.
+    """
+
+    def __init__(self, seed: int, stream: str = "langevin") -> None:
+        self.seed, self.stream = seed, stream
+        digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
+        self.key = (int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little"))
+
+    def at(self, ids: Tensor, t: int = 0, chain: int = 0) -> Keyed:
+        """The noise of examples `ids` (B,) at iteration `t` of chain `chain`."""
+        return Keyed(self.key, ids, t, chain)
+
+    def uniform(self, count: int, t: int = 0) -> Tensor:
+        """`count` float64 numbers in (0, 1) that belong to no example."""
+        return self.at(torch.zeros(1, dtype=torch.int64), t).uniform(count)[0]
+
+    def permutation(self, n: int, t: int = 0) -> Tensor:
+        """A random order of range(n) for epoch `t`, int64 (n,)."""
+        return torch.argsort(self.uniform(n, t), stable=True)
+
+
+class Keyed:
+    """The noise of one batch at one iteration; `keyed[rows]` is that of some of its examples."""
+
+    def __init__(self, key: tuple[int, int], ids: Tensor, t: int, chain: int) -> None:
+        self.key, self.ids, self.t, self.chain = key, ids, t, chain
+
+    def __getitem__(self, rows: Tensor | slice) -> Keyed:
+        return Keyed(self.key, self.ids[rows], self.t, self.chain)
+
+    def bits(self, count: int, step: int = 0) -> Tensor:
+        """`count` 32-bit words for each example, int64 (B, count)."""
+        blocks = -(-count // 4)
+        ids = self.ids.to(torch.int64)[:, None]
+        block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
+        chain, t = torch.full_like(block, self.chain), torch.full_like(block, self.t)
+        return philox((ids, chain, t, block), self.key).flatten(1)[:, :count]
+
+    def uniform(self, count: int, step: int = 0) -> Tensor:
+        """Float64 (B, count) in the open interval (0, 1)."""
+        return (self.bits(count, step).double() + 0.5) / 2**32
+
+    def normal(self, shape: tuple[int, ...], step: int = 0) -> Tensor:
+        """Standard normals, float64 (B, *shape); `step` numbers successive calls."""
+        count = math.prod(shape)
+        u = self.uniform(count + count % 2, step)
+        radius, angle = torch.sqrt(-2 * torch.log(u[:, 0::2])), 2 * math.pi * u[:, 1::2]
+        pairs = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
+        return pairs.flatten(1)[:, :count].reshape(-1, *shape)
+
+
+def uniforms(seed: int, stream: str, count: int) -> Tensor:
+    """`count` float64 numbers in (0, 1) from one stream: for crops, hiding and the like."""
+    return Noise(seed, stream).uniform(count)

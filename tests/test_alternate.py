@@ -1,0 +1,138 @@
+import math
+
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from abprop.alternate import Batch, alternate
+from abprop.inference import Langevin
+from abprop.latents import Latents
+from abprop.likelihoods import Gaussian
+from abprop.model import Model
+from abprop.networks import ConvGenerator, LinearGenerator
+from abprop.noise import Noise
+from abprop.operators import observe
+from abprop.priors import Gaussian as GaussianPrior
+from abprop.priors import StandardNormal
+
+
+def normal(shape: tuple[int, ...]) -> torch.Tensor:
+    return Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0]
+
+
+def ppca_data(n: int, d: int, D: int, sigma: float) -> torch.Tensor:
+    torch.manual_seed(0)
+    W = torch.randn(D, d, dtype=torch.float64) * torch.linspace(1.5, 0.7, d)
+    return torch.randn(n, d).double() @ W.T + sigma * torch.randn(n, D).double() + torch.randn(D)
+
+
+def learn_linear(y: torch.Tensor, hidden: torch.Tensor | None, d: int, iterations: int) -> Model:
+    n, D = y.shape
+    network = LinearGenerator((d,), (D,)).double()
+    network.reset(normal)
+    model = Model(network, StandardNormal((d,)), Gaussian(1.0)).double()
+    ids = torch.arange(n)
+    latents = Latents(ids, torch.zeros(n, d).double(), torch.full((n,), 0.1).double())
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    clean, A = observe(y, hidden)
+    batches = (Batch(ids, clean, A) for _ in range(iterations))
+    for step in alternate(model, latents, batches, Langevin(0.05), optimizer, steps=10,
+                          noise=Noise(0), chunk=n):  # fmt: skip
+        for group in optimizer.param_groups:
+            group["lr"] = 0.05 * 0.5 * (1 + math.cos(math.pi * step.t / iterations)) + 1e-4
+        with torch.no_grad():
+            residual = clean - A(network(latents.z))
+            model.likelihood.update(residual.square().sum() / A.count.sum(), rate=0.05)
+    return model
+
+
+def cosines(model: Model, components: torch.Tensor) -> torch.Tensor:
+    q, _ = torch.linalg.qr(model.network.weight.detach())
+    return torch.linalg.svdvals(q.T @ components.T)
+
+
+def test_a_linear_generator_learns_ppcas_subspace_and_likelihood() -> None:
+    d, D = 3, 10
+    y = ppca_data(1500, d, D, 0.5)
+    model, pca = learn_linear(y, None, d, 400), PCA(d).fit(y.numpy())
+    assert cosines(model, torch.from_numpy(pca.components_)).min() > 0.995
+    W, b = model.network.weight.detach(), model.network.bias.detach()
+    C = W @ W.T + model.likelihood.sigma**2 * torch.eye(D)
+    learnt = torch.distributions.MultivariateNormal(b, C).log_prob(y).mean().item()
+    best = pca.score(y.numpy())
+    assert best - 0.01 * D < learnt <= best + 1e-9  # 0.01 nat a dimension from the optimum
+
+
+def test_the_generating_subspace_is_found_with_two_fifths_hidden() -> None:
+    d, D = 3, 12
+    y = ppca_data(1500, d, D, 0.3)
+    complete = PCA(d).fit(y.numpy())
+    hidden = torch.rand(y.shape) < 0.4
+    y[hidden] = float("nan")
+    model = learn_linear(y, hidden, d, 400)
+    assert cosines(model, torch.from_numpy(complete.components_)).min() > 0.99
+
+
+def small_run(passes: list[int] | None = None, chunk: int = 8) -> tuple[Model, Latents, list]:
+    network = ConvGenerator((4,), (1, 16, 16), channels=4)
+    network.reset(normal)
+    model = Model(network, GaussianPrior((4,)), Gaussian(0.3))
+    if passes is not None:
+        count_passes(network, passes)
+    ids = torch.arange(20)
+    start = Noise(0, "start").at(ids).normal((4,)).float()
+    latents = Latents(ids, start, torch.full((20,), 0.05))
+    y, A = observe(torch.randn(20, 1, 16, 16), None)
+    batches = [Batch(ids[i], y[i], A[i]) for i in (ids[:10], ids[10:], ids[5:15])]
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    steps = list(alternate(model, latents, batches, Langevin(), optimizer, steps=5,
+                           noise=Noise(0), chunk=chunk))  # fmt: skip
+    return model, latents, steps
+
+
+def count_passes(network: ConvGenerator, passes: list[int]) -> None:
+    network.register_forward_hook(lambda *_: passes.append(0))
+    freeze = network.freeze
+
+    def counted():
+        f = freeze()
+        return lambda z: (passes.append(0), f(z))[1]
+
+    network.freeze = counted
+
+
+def test_an_iteration_is_l_plus_one_passes_and_no_more() -> None:
+    passes: list[int] = []
+    small_run(passes, chunk=16)
+    assert len(passes) == 3 * (5 + 1)
+
+
+def test_chains_persist_and_only_the_batch_moves() -> None:
+    _, latents, steps = small_run()
+    assert [s.t for s in steps] == [0, 1, 2]
+    start = Noise(0, "start").at(torch.arange(20)).normal((4,)).float()
+    assert not torch.isclose(latents.z, start).all(1).any()
+
+
+def test_the_same_run_has_the_same_bits_and_ignores_the_global_seed() -> None:
+    torch.manual_seed(1)
+    y = torch.randn(20, 1, 16, 16)
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(1)
+        assert torch.equal(y, torch.randn(20, 1, 16, 16))
+        torch.manual_seed(1)
+        model, latents, _ = small_run()
+        torch.manual_seed(seed + 100)
+        results.append((model.network.dense.detach().clone(), latents.z.clone()))
+    assert torch.equal(results[0][0], results[1][0])
+    assert torch.equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("chunk", [16, 64])
+def test_the_learning_gradient_does_not_depend_on_the_chunk(chunk: int) -> None:
+    torch.manual_seed(5)
+    reference, _, _ = small_run(chunk=16)
+    torch.manual_seed(5)
+    other, _, _ = small_run(chunk=chunk)
+    torch.testing.assert_close(other.network.dense, reference.network.dense, atol=2e-3, rtol=1e-2)

@@ -1,0 +1,108 @@
+import pytest
+import torch
+
+from abprop.errors import UserError
+from abprop.networks import ConvGenerator, LinearGenerator
+from abprop.noise import Noise
+
+FORMS = [
+    # latent, signal
+    ((5,), (7,)),
+    ((4,), (1, 100)),
+    ((4, 6), (1, 70)),
+    ((6,), (3, 64, 64)),
+    ((4,), (1, 28, 30)),
+    ((2,), (1, 1, 9)),
+    ((3, 5, 5), (3, 96, 96)),
+    ((3, 4, 5), (2, 64, 90)),
+    ((3,), (1, 16, 16, 16)),
+    ((2, 4, 4, 4), (1, 16, 16, 16)),
+]
+
+
+def normal(shape: tuple[int, ...]) -> torch.Tensor:
+    return Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0]
+
+
+def conv(latent, signal, dtype=torch.float64) -> ConvGenerator:
+    network = ConvGenerator(latent, signal, channels=4, dtype=dtype)
+    network = network.double() if dtype == torch.float64 else network
+    network.reset(normal)
+    return network
+
+
+def linear(latent, signal) -> LinearGenerator:
+    network = LinearGenerator((latent[0],), signal).double()
+    network.reset(normal)
+    return network
+
+
+NETWORKS = [(conv, *form) for form in FORMS] + [(linear, (3,), (7,)), (linear, (3,), (2, 5, 5))]
+
+
+@pytest.mark.parametrize("make, latent, signal", NETWORKS)
+def test_shapes_and_a_gradient_for_every_parameter(make, latent, signal) -> None:
+    f = make(latent, signal)
+    x = f(torch.randn(3, *latent, dtype=torch.float64))
+    assert x.shape == (3, *signal)
+    x.square().sum().backward()
+    for name, parameter in f.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("make, latent, signal", NETWORKS)
+def test_the_pullback_is_autograds(make, latent, signal) -> None:
+    f, z = make(latent, signal), torch.randn(3, *latent, dtype=torch.float64, requires_grad=True)
+    x = f(z)
+    v = torch.randn_like(x)
+    (expected,) = torch.autograd.grad(x, z, v)
+    fast, pullback = f.freeze()(z.detach())
+    torch.testing.assert_close(fast, x.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(pullback(v), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("make, latent, signal", NETWORKS)
+def test_folding_a_gaussian_leaves_the_signal_as_it_was(make, latent, signal) -> None:
+    if len(latent) > 1:
+        pytest.skip("a map's prior is not folded")
+    f, z = make(latent, signal), torch.randn(3, *latent, dtype=torch.float64)
+    d = latent[0]
+    root = torch.linalg.cholesky(torch.eye(d).double() + 0.3 * torch.ones(d, d).double())
+    mean = torch.randn(d, dtype=torch.float64)
+    before = f(z @ root.T + mean)
+    f.fold(mean, root)
+    torch.testing.assert_close(f(z), before)
+
+
+@pytest.mark.parametrize("latent, signal, larger", [((3, 5, 5), (3, 96, 96), (3, 9, 6)),
+                                                    ((4, 6), (1, 70), (4, 11))])  # fmt: skip
+def test_a_larger_map_is_a_larger_signal_and_the_same_function(latent, signal, larger) -> None:
+    f, z = conv(latent, signal), torch.randn(1, *larger, dtype=torch.float64)
+    big, cell = f(z), 2**f.stages
+    for axis, (n, m) in enumerate(zip(latent[1:], larger[1:], strict=True)):
+        assert big.shape[2 + axis] == signal[1 + axis] + (m - n) * cell
+    corner = f(z[(..., *(slice(0, n) for n in latent[1:]))])
+    torch.testing.assert_close(corner, big[(..., *(slice(0, n) for n in signal[1:]))])
+    last = f(z[(..., *(slice(m - n, m) for n, m in zip(latent[1:], larger[1:], strict=True)))])
+    torch.testing.assert_close(last, big[(..., *(slice(-n, None) for n in signal[1:]))])
+
+
+def test_images_are_laid_out_channels_last_and_bfloat16_stays_close() -> None:
+    exact, fast = conv((6,), (3, 64, 64), torch.float32), conv((6,), (3, 64, 64), torch.bfloat16)
+    z = torch.randn(3, 6)
+    assert fast(z).dtype == torch.float32
+    assert (fast(z) - exact(z)).abs().max() < 0.05
+    assert all(p.dtype == torch.float32 for p in fast.parameters())
+
+
+@pytest.mark.parametrize(
+    "latent, signal, says",
+    [
+        ((3, 5), (3, 64, 64), "model.latent=3x5"),
+        ((3, 2, 2), (3, 64, 64), "at least 3"),
+        ((3, 5, 5), (1, 100), "1 grid lengths"),
+    ],
+)
+def test_a_latent_that_does_not_fit_is_refused(latent, signal, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        ConvGenerator(latent, signal)

@@ -1,0 +1,63 @@
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from abprop.priors import PRIORS, Gaussian
+
+SHAPES = [(1,), (5,), (3, 4, 4), (2, 7), (2, 3, 3, 3)]
+
+
+def fitted(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
+    prior = PRIORS[name](shape).double()
+    torch.manual_seed(0)
+    prior.update(torch.randn(50, *shape, dtype=torch.float64) * 1.7 + 0.4, 0.8)
+    return prior
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_score_is_the_gradient_of_log_prob(name: str, shape: tuple[int, ...]) -> None:
+    prior, z = fitted(name, shape), torch.randn(4, *shape, dtype=torch.float64)
+    z.requires_grad_(True)
+    log_p = prior.log_prob(z)
+    assert log_p.shape == (4,)
+    (grad,) = torch.autograd.grad(log_p.sum(), z)
+    torch.testing.assert_close(prior.score(z.detach())[1], grad)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_log_prob_is_torchs(name: str, shape: tuple[int, ...]) -> None:
+    prior, z = fitted(name, shape), torch.randn(4, *shape, dtype=torch.float64)
+    mean = getattr(prior, "mean", torch.zeros(shape[0]).double())
+    root = getattr(prior, "root", torch.eye(shape[0]).double())
+    exact = MultivariateNormal(mean, scale_tril=root).log_prob(z.movedim(1, -1))
+    torch.testing.assert_close(prior.log_prob(z), exact.reshape(4, -1).sum(1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gaussian_update_is_the_sample_mean_and_covariance(shape: tuple[int, ...]) -> None:
+    prior, z = Gaussian(shape).double(), torch.randn(60, *shape, dtype=torch.float64) * 2 - 1
+    prior.update(z, 1.0)
+    rows = z.movedim(1, -1).reshape(-1, shape[0])
+    torch.testing.assert_close(prior.mean, rows.mean(0))
+    torch.testing.assert_close(
+        prior.covariance, torch.cov(rows.T, correction=0).reshape(2 * shape[:1])
+    )
+
+
+def test_gaussian_draws_have_its_moments() -> None:
+    prior = fitted("gaussian", (4,))
+    x = prior.transform(torch.randn(200_000, 4, dtype=torch.float64))
+    assert (x.mean(0) - prior.mean).abs().max() < 0.02
+    assert (torch.cov(x.T) - prior.root @ prior.root.T).abs().max() < 0.06
+
+
+def test_gaussian_running_average_forgets_the_start() -> None:
+    prior = Gaussian((3,)).double()
+    scale = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)
+    for i in range(400):
+        torch.manual_seed(i)
+        prior.update(torch.randn(64, 3, dtype=torch.float64) * scale + 1, 0.05)
+    assert (prior.mean - 1).abs().max() < 0.15
+    assert (prior.covariance.diagonal().sqrt() / scale - 1).abs().max() < 0.1
