@@ -1,0 +1,80 @@
+"""What a hostile or hopeless file may not do: fill the memory, or put two lines in a message."""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from pathlib import Path
+
+from abprop.errors import UserError
+
+PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
+FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
+MEMORY_SHARE = 0.7
+_REASON_LENGTH = 120
+
+
+def quoted(name: object) -> str:
+    """A file's name for a message: in quotes, with newlines and the like escaped."""
+    return repr(str(name))
+
+
+def plain(text: str) -> str:
+    """Text from a file with nothing in it that could move the cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def reason(error: BaseException) -> str:
+    """An exception's own words, on one line and not too many of them."""
+    words = plain(" ".join(str(error).split())) or type(error).__name__
+    return words if len(words) <= _REASON_LENGTH else words[: _REASON_LENGTH - 3] + "..."
+
+
+def check_pixels(width: int, height: int, where: str) -> None:
+    """Refuse a picture whose header declares too many pixels, before anything is decoded.
+
+    Raises:
+        UserError: more than `PIXELS` pixels.
+    """
+    if width * height > PIXELS:
+        raise UserError(
+            f"{where} declares {width}x{height} pixels, more than {PIXELS:,}; "
+            f"cut it into smaller ones"
+        )
+
+
+def check_memory(count: int, shape: tuple[int, ...], itemsize: int, where: str) -> None:
+    """Refuse data that would take more than 70 % of the memory that is free.
+
+    Args:
+        count: number of examples.
+        shape: shape of one of them.
+        itemsize: bytes per number.
+        where: the source, quoted.
+
+    Raises:
+        UserError: too large.
+    """
+    need, free = count * prod(shape) * itemsize, available_memory()
+    if need > MEMORY_SHARE * free:
+        each = "x".join(map(str, shape))
+        raise UserError(
+            f"{where}: {count:,} examples of {each} need {need / 1e9:.3g} GB, more than 70 % "
+            f"of the {free / 1e9:.3g} GB free; set data.size, data.select or data.limit"
+        )
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping, as far as the system tells."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):  # counts the page cache, which is given back
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    for pages in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
+        try:
+            return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):
+            continue
+    return 1 << 62  # unknown: let the allocation itself fail

@@ -1,0 +1,246 @@
+"""Examples with stable ids, and the affine map between their units and the model's [-1, 1].
+
+    x = (value - low) / unit - 1,    unit = (high - low) / 2
+
+Example i of a `Signals` is `values[i]` for ever: batches are pure functions of the ids, so a
+latent factor that belongs to an id always meets the same data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop.errors import UserError
+
+Ids = Tensor | np.ndarray | Iterable[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """An affine map between data units and model units.
+
+    Attributes:
+        low: the data value that becomes -1; a number, or an array that broadcasts over the values.
+        high: the data value that becomes +1.
+        dtype: what `to_data` gives back, "uint8", "uint16", "float32", ...
+    """
+
+    low: float | np.ndarray
+    high: float | np.ndarray
+    dtype: str
+
+    def __post_init__(self) -> None:
+        if not np.all(np.isfinite(self.low) & np.isfinite(self.high) & (self.low < self.high)):
+            raise UserError(f"data range {self.low}:{self.high} is not low:high with low < high")
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Scale)
+            and self.dtype == other.dtype
+            and np.array_equal(self.low, other.low)
+            and np.array_equal(self.high, other.high)
+        )
+
+    @property
+    def unit(self) -> float | np.ndarray:
+        """Data units per model unit."""
+        return (self.high - self.low) / 2
+
+    def to_model(self, values: np.ndarray) -> np.ndarray:
+        """Data units to model units, float32 of the same shape."""
+        wide = np.asarray(values, dtype=np.float64)  # 16-bit data survive the round trip exactly
+        return ((wide - self.low) / self.unit - 1).astype(np.float32)
+
+    def to_data(self, x: np.ndarray, rounded: bool = True) -> np.ndarray:
+        """Model units to data units.
+
+        Args:
+            x: any shape that broadcasts with `low` and `high`.
+            rounded: give `dtype` back, integers rounded and clipped to what it holds; otherwise
+                float32 as it comes.
+        """
+        values = (np.asarray(x, dtype=np.float64) + 1) * self.unit + self.low
+        if not rounded:
+            return values.astype(np.float32)
+        dtype = np.dtype(self.dtype)
+        if dtype.kind in "iu":
+            values = np.clip(np.rint(values), *_bounds(dtype))
+        return values.astype(dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """What the learner sees: N examples, their names and their scale. Make one with `Signals.of`.
+
+    Attributes:
+        kind: images, texture, table or array.
+        values: (N, C, *size) in the data's own dtype; a table is (N, C). Floats are float32.
+        hidden: bool (N, 1 or C, *size), True where nothing was observed; None if all was.
+        names: one per example: a file's stem, or its number as "000017".
+        scale: the map to model units; `scale.dtype` is the dtype of `values`.
+        fingerprint: SHA-256 of values, hidden and names.
+        source: where they came from.
+        columns: names of a table's columns.
+        note: one sentence about what was chosen on the user's behalf, or "".
+    """
+
+    kind: str
+    values: np.ndarray
+    hidden: np.ndarray | None
+    names: tuple[str, ...]
+    scale: Scale
+    fingerprint: str
+    source: str
+    columns: tuple[str, ...] = ()
+    note: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        values: np.ndarray,
+        hidden: np.ndarray | None,
+        names: Iterable[str],
+        scale: Scale,
+        source: str,
+        *,
+        columns: tuple[str, ...] = (),
+        note: str = "",
+    ) -> Signals:
+        """Signals with their fingerprint; a mask that hides nothing becomes None."""
+        names = tuple(names)
+        hidden = hidden if hidden is not None and hidden.any() else None
+        digest = fingerprint(values, hidden, names)
+        return cls(kind, values, hidden, names, scale, digest, source, columns, note)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of one example."""
+        return self.values.shape[1:]
+
+    @property
+    def dims(self) -> int:
+        """Number of axes of `size`: 0 for a table, 2 for pictures."""
+        return self.values.ndim - 2
+
+    def batch(self, ids: Ids) -> tuple[Tensor, Tensor | None]:
+        """The examples `ids`: (B, C, *size) float32 in model units, 0 where hidden; and the mask.
+
+        Returns:
+            y, and hidden as bool (B, 1 or C, *size) or None.
+        """
+        rows = _rows(ids)
+        y = self.scale.to_model(self.values[rows])
+        if self.hidden is None:
+            return torch.from_numpy(y), None
+        hidden = self.hidden[rows]
+        return torch.from_numpy(np.where(hidden, np.float32(0), y)), torch.from_numpy(hidden)
+
+    def take(self, ids: Ids) -> Signals:
+        """Some of the examples, on the same scale, in the order of `ids`."""
+        rows = _rows(ids)
+        hidden = None if self.hidden is None else self.hidden[rows]
+        return self.become(self.values[rows], hidden, [self.names[row] for row in rows])
+
+    def become(
+        self, values: np.ndarray, hidden: np.ndarray | None, names: Iterable[str]
+    ) -> Signals:
+        """Other examples of the same kind, scale and source."""
+        changed = (self.kind, values, hidden, names, self.scale, self.source)
+        return Signals.of(*changed, columns=self.columns, note=self.note)
+
+
+def fingerprint(values: np.ndarray, hidden: np.ndarray | None, names: tuple[str, ...]) -> str:
+    """SHA-256 over shape, dtype and bytes of the values, the mask and the names (hexadecimal)."""
+    digest = hashlib.sha256()
+    for array in (values, hidden):
+        if array is not None:
+            little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(f"{array.dtype.name} {array.shape}\n".encode())
+            digest.update(little.reshape(-1).view(np.uint8).data)
+    digest.update(json.dumps(names).encode())
+    return digest.hexdigest()
+
+
+def native(values: np.ndarray, where: str) -> np.ndarray:
+    """In a dtype that examples may have: integers as they are, floats as float32, bool as 0, 255.
+
+    Raises:
+        UserError: anything else (complex, text, objects, records).
+    """
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if kind in "iu":
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    if kind != "f":
+        raise UserError(f"{where} has dtype {values.dtype.name}; give integers or real numbers")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32, copy=False)
+    missing = np.isnan(values)
+    # One NaN for all: the bits of others would show in the fingerprint.
+    return np.where(missing, np.float32(np.nan), values) if missing.any() else values
+
+
+def choose_scale(
+    values: np.ndarray,
+    hidden: np.ndarray | None,
+    *,
+    each_column: bool = False,
+    given: tuple[float, float] | None = None,
+) -> Scale:
+    """The data range: what was given, what the dtype or the values suggest, or what they span.
+
+    Args:
+        values: (N, C, *size).
+        hidden: bool, broadcastable to values, or None.
+        each_column: span of each column on its own (a table).
+        given: (low, high).
+    """
+    dtype = values.dtype
+    if given is not None:
+        return Scale(*given, dtype.name)
+    if each_column:
+        return Scale(*_span(values, hidden, axis=0), dtype.name)
+    if dtype in (np.uint8, np.uint16):
+        return Scale(0.0, float(np.iinfo(dtype).max), dtype.name)
+    low, high = (float(end) for end in _span(values, hidden, axis=None))
+    if dtype.kind == "f":
+        for usual in ((0.0, 1.0), (-1.0, 1.0)):
+            if usual[0] <= low and high <= usual[1]:
+                return Scale(*usual, dtype.name)
+    return Scale(low, high, dtype.name)
+
+
+def _span(
+    values: np.ndarray, hidden: np.ndarray | None, axis: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Least and largest observed value, float64; a constant gets a span of one."""
+    shown = True if hidden is None else np.broadcast_to(~hidden, values.shape)
+    top = np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+    bottom = -np.inf if values.dtype.kind == "f" else np.iinfo(values.dtype).min
+    low = np.min(values, axis=axis, where=shown, initial=top).astype(np.float64)
+    high = np.max(values, axis=axis, where=shown, initial=bottom).astype(np.float64)
+    low = np.where(low <= high, low, 0.0)  # nothing was observed here
+    return low, np.where(high > low, high, low + np.maximum(1.0, np.spacing(np.abs(low))))
+
+
+def _bounds(dtype: np.dtype) -> tuple[float, float]:
+    """What an integer dtype holds, as floats that convert back without overflow."""
+    info = np.iinfo(dtype)
+    high = float(info.max)
+    return float(info.min), high if int(high) == info.max else float(np.nextafter(high, 0))
+
+
+def _rows(ids: Ids) -> np.ndarray:
+    return np.asarray(ids if isinstance(ids, Tensor | np.ndarray) else list(ids), dtype=np.int64)

@@ -1,0 +1,99 @@
+"""A table of numbers from .csv: a header if there is one, empty cells are missing."""
+
+from __future__ import annotations
+
+import array
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from abprop.data.entries import regular
+from abprop.data.limits import check_memory, quoted, reason
+from abprop.errors import UserError
+
+MISSING = frozenset(("", "na", "nan", "n/a", "null"))
+_SHORTEST_CELL = 2  # a digit and a comma become a float64 while reading
+
+
+def load(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The numbers of a CSV file, float32 (N, C) with NaN where missing, and the column names.
+
+    The delimiter is the commonest of comma, semicolon and tab in the first line. That line is a
+    header if one of its cells is neither a number nor missing; else columns are c1, c2, ...
+
+    Raises:
+        UserError: unreadable, empty, ragged, or a cell that is no number, by row and column.
+    """
+    where = quoted(path)
+    try:
+        check_memory(regular(path).stat().st_size // _SHORTEST_CELL, (1,), 8, where)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            return _parse(_rows(csv.reader(file, delimiter=delimiter)), where)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{where} cannot be read as a table ({reason(error)}); save it as CSV in UTF-8"
+        ) from error
+
+
+def _rows(reader) -> Iterator[tuple[int, list[str]]]:
+    """(line of the file, its cells) of each line that is not blank."""
+    for cells in reader:
+        if any(cell.strip() for cell in cells) or len(cells) > 1:
+            yield reader.line_num, cells
+
+
+def _parse(rows: Iterator[tuple[int, list[str]]], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    line, cells = next(rows, (0, []))
+    if not cells:
+        raise UserError(f"{where} is empty; give rows of numbers")
+    header = any(_number(cell) is None for cell in cells)
+    columns = tuple(cell.strip() for cell in cells) if header else _numbered(len(cells))
+    numbers = array.array("d")
+    if not header:
+        numbers.extend(_numbers(cells, columns, line, where))
+    for line, cells in rows:
+        numbers.extend(_numbers(cells, columns, line, where))
+    if not numbers:
+        raise UserError(f"{where} has a header but no rows of numbers")
+    with np.errstate(over="ignore"):
+        table = np.frombuffer(numbers, dtype=np.float64).astype(np.float32)
+    return table.reshape(-1, len(columns)), columns
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"c{column}" for column in range(1, count + 1))
+
+
+def _numbers(cells: list[str], columns: tuple[str, ...], line: int, where: str) -> list[float]:
+    if len(cells) != len(columns):
+        raise UserError(
+            f"{where}, row {line}: {len(cells)} cells, but the first has {len(columns)}; mend it"
+        )
+    numbers = [_number(cell) for cell in cells]
+    for cell, number, column in zip(cells, numbers, columns, strict=True):
+        if number is None:
+            raise UserError(
+                f"{where}, row {line}, column {column!r}: {cell[:40]!r} is not a number; "
+                f"leave the cell empty if it is missing"
+            )
+        if number in (float("inf"), float("-inf")):
+            raise UserError(
+                f"{where}, row {line}, column {column!r}: infinite; leave the cell empty"
+            )
+    return numbers  # type: ignore[return-value]
+
+
+def _number(cell: str) -> float | None:
+    """The cell's number, NaN if it is missing, None if it is neither."""
+    cell = cell.strip()
+    if cell.lower() in MISSING:
+        return float("nan")
+    try:
+        return float(cell)
+    except ValueError:
+        return None
