@@ -1,0 +1,191 @@
+"""A run in progress: the parts of Algorithm 1 and how far they have come. Knows no directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from abprop.alternate import Step, alternate
+from abprop.app import build
+from abprop.app.recipe import Recipe
+from abprop.data import Signals
+from abprop.errors import UserError
+from abprop.latents import Latents
+from abprop.noise import Noise
+from abprop.tasks import reconstruct
+
+HELDOUT_STEPS = 60  # of the solver, for each held-out score
+SCORES = 10  # held-out scores in a run
+
+
+@dataclass
+class Learning:
+    """Model, chains and optimizer at iteration t.
+
+    Attributes:
+        recipe: complete (see `build.resolve`), with train.iterations known before `steps`.
+        parts: training and held-out examples.
+        t: iterations done.
+        scores: (iteration, held-out mean squared error) so far.
+    """
+
+    recipe: Recipe
+    parts: build.Split
+    device: torch.device
+    dtype: torch.dtype
+    t: int = 0
+    scores: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        model = build.make_model(self.recipe, self.parts.train.shape, self.dtype)
+        self.latents = build.make_latents(self.recipe, self.parts, model).to(self.device)
+        self.model = model.to(self.device)
+        self.kernel = build.make_kernel(self.recipe)
+        self.optimizer = build.make_optimizer(self.recipe, model)
+        # A static chunk need not be larger than all there is.
+        self.chunk = min(self.recipe.infer.chunk, len(self.parts.train))
+
+    @property
+    def total(self) -> int:
+        """Iterations planned."""
+        return self.recipe.train.iterations or 1
+
+    @property
+    def score_every(self) -> int:
+        """Iterations between held-out scores."""
+        return max(1, self.total // SCORES)
+
+    def steps(self, stop: int) -> Generator[Step, None, None]:
+        """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates."""
+        stream = alternate(
+            self.model,
+            self.latents,
+            self._scheduled(stop),
+            self.kernel,
+            self.optimizer,
+            steps=self.recipe.infer.steps,
+            noise=Noise(self.recipe.seed, "langevin"),
+            start=self.t,
+            chunk=self.chunk,
+        )
+        for step in stream:
+            self.t = step.t + 1
+            self._learn_sigma(step)
+            yield step
+
+    def _scheduled(self, stop: int) -> Iterator[Any]:
+        for t, batch in enumerate(
+            build.batches(self.recipe, self.parts, self.t, stop, self.device), self.t
+        ):
+            for group in self.optimizer.param_groups:
+                group["lr"] = build.rate(self.recipe, t, self.total)
+            yield batch
+
+    def _learn_sigma(self, step: Step) -> None:
+        """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
+        held = self.parts.heldout is not None
+        if held and (self.t % self.score_every == 0 or self.t == self.total):
+            self.scores.append((self.t, self.score_heldout()))
+            residual, weight = self.scores[-1][1], 0.5
+        else:
+            residual, weight = self.mean_square(step), len(step.ids) / len(self.latents)
+        due = not held or (self.scores[-1:] and self.scores[-1][0] == self.t)
+        if self.recipe.model.sigma == "learned" and due and math.isfinite(residual):
+            self.model.likelihood.update(residual, weight)
+
+    def mean_square(self, step: Step) -> float:
+        """Mean squared residual of the batch just learned from, after its inference."""
+        return self.model.likelihood.mean_square(-step.loss - step.log_prior, step.count).item()
+
+    def score_heldout(self, steps: int = HELDOUT_STEPS) -> float:
+        """Mean squared error of reconstructed held-out examples, over observed entries."""
+        held = self.parts.heldout
+        if held is None:
+            raise ValueError("nothing was held out")
+        y, A = build.observed(held, device=self.device)
+        x, _ = reconstruct(self.model, y, A, steps=steps, chunk=self.chunk)
+        return ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
+
+    @property
+    def best(self) -> int:
+        """The iteration whose held-out score was best, or the last one."""
+        return min(self.scores, key=lambda score: score[1])[0] if self.scores else self.t
+
+    def check_finite(self, step: Step) -> None:
+        """Stop before a diverged model is saved.
+
+        Raises:
+            UserError: the loss or a weight is not finite.
+        """
+        weights = all(torch.isfinite(p).all() for p in self.model.network.parameters())
+        if not (weights and torch.isfinite(step.loss)):
+            now = self.recipe.train.learning_rate
+            raise UserError(
+                f"learning diverged at iteration {self.t} with train.learning_rate={now:g}; "
+                f"start a new run with --set train.learning_rate={now / 4:g}"
+            )
+
+    # What a checkpoint holds ------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Everything that changes while learning."""
+        return {
+            "network": dict(self.model.state_dict()),
+            "optimizer": _flatten(self.optimizer),
+            "latents-00000": self.latents.tensors(),
+        }
+
+    def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
+        """Back to what `tensors` gave at iteration t.
+
+        Raises:
+            UserError: the tensors are those of another model or other data.
+        """
+        rows = {k: v.to(self.device) for k, v in tensors["latents-00000"].items()}
+        if not torch.equal(rows["ids"], self.latents.ids):
+            raise UserError("the checkpoint's examples are not this run's; is the data changed?")
+        self.model.load_state_dict(dict(tensors["network"]))
+        self.latents = Latents(rows["ids"], rows["z"], rows["s"])
+        _unflatten(self.optimizer, tensors["optimizer"])
+        self.t = t
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    states = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": v for i, state in states.items() for name, v in state.items()}
+
+
+def _unflatten(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def summary(parts: build.Split, signals: Signals) -> dict[str, Any]:
+    """What a fitted model must remember of its data."""
+    return {
+        "kind": signals.kind,
+        "shape": list(parts.train.shape),
+        "examples": len(signals),
+        "scale": _listed(signals.scale),
+        "names": list(parts.train.names[: parts.originals]),
+        "columns": list(signals.columns),
+    }
+
+
+def _listed(scale: Any) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        "low": np.asarray(scale.low, dtype=float).tolist(),
+        "high": np.asarray(scale.high, dtype=float).tolist(),
+        "dtype": str(scale.dtype),
+    }

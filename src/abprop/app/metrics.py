@@ -1,0 +1,63 @@
+"""metrics.jsonl: one line for each logged iteration, appended, cut back when a run resumes."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from abprop.alternate import Step
+from abprop.app.learning import Learning
+
+
+def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
+    """The line of an iteration.
+
+    Keys: iteration, loss (-log p(y, z), mean), mse (training batch, model units), psnr (dB), sigma,
+    s (median step size), diverged (chains put back), seconds (since this process began to learn);
+    after a held-out score also heldout_mse and heldout_psnr.
+    """
+    mse = max(learning.mean_square(step), 1e-20)
+    line = {
+        "iteration": learning.t,
+        "loss": step.loss.item(),
+        "mse": mse,
+        "psnr": psnr(mse),
+        "sigma": learning.model.likelihood.sigma.item(),
+        "s": step.info.s.median().item(),
+        "diverged": int(step.info.diverged.sum()),
+        "seconds": round(seconds, 2),
+    }
+    if learning.scores and learning.scores[-1][0] == learning.t:
+        heldout = learning.scores[-1][1]
+        line |= {"heldout_mse": heldout, "heldout_psnr": psnr(heldout)}
+    return line
+
+
+def psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in dB of signals that span [-1, 1]."""
+    return 10 * math.log10(4 / max(mse, 1e-20))
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """Add a line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def load(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; a last one that a crash cut short is dropped."""
+    rows = []
+    for text in path.read_text("utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def cut(path: Path, t: int) -> None:
+    """Forget what came after iteration t."""
+    kept = [line for line in load(path) if line.get("iteration", 0) <= t]
+    path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")

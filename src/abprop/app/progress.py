@@ -1,0 +1,90 @@
+"""What the user sees while a run learns; everything goes to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+
+class Silent:
+    """Shows nothing: for use from Python."""
+
+    def say(self, line: str) -> None:
+        """One line of information."""
+
+    def begin(self, done: int, total: int) -> None:
+        """Learning starts at iteration `done` of `total`."""
+
+    def update(self, done: int, row: Mapping[str, Any]) -> None:
+        """Iteration `done` is finished; `row` is its line of metrics."""
+
+    def end(self) -> None:
+        """Learning is over."""
+
+
+class Bar(Silent):
+    """A rich progress bar with loss, PSNR, held-out PSNR, step size and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.bar: Any = None
+        self.heldout = ""
+
+    def say(self, line: str) -> None:
+        """One line above the bar."""
+        self.console.print(line, markup=False)
+
+    def begin(self, done: int, total: int) -> None:
+        """Show the bar."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("learning"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=not sys.stderr.isatty(),
+            refresh_per_second=4,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("learning", total=total, completed=done, text="")
+
+    def update(self, done: int, row: Mapping[str, Any]) -> None:
+        """Move the bar; every field is one of `row`."""
+        if self.bar is None:
+            return
+        if "heldout_psnr" in row:
+            self.heldout = f"  held out {row['heldout_psnr']:.1f} dB"
+        text = f"loss {row['loss']:.0f}  {row['psnr']:.1f} dB{self.heldout}  s {row['s']:.3f}"
+        if row.get("diverged"):
+            text += f"  {row['diverged']} chains put back"
+        self.bar.update(self.task, completed=done, text=text)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()

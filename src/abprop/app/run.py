@@ -1,0 +1,345 @@
+"""A fitted run: its directory, its model, and what can be done with it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop import checkpoint, tasks
+from abprop.app import build, machine
+from abprop.app.fit import read_recipe
+from abprop.app.recipe import Recipe
+from abprop.app.recipe import build as build_recipe
+from abprop.data import Scale, Signals, read
+from abprop.errors import UserError
+from abprop.evaluate import baseline, errors
+from abprop.model import Model
+from abprop.noise import Noise
+
+
+@dataclass
+class Run:
+    """A fitted model with the data's scale. Pictures in and out are arrays in data units.
+
+    Attributes:
+        folder: the run directory.
+        recipe: complete.
+        model: folded, so that vector latents are N(0, I); sigma is the held-out residual.
+        step: the checkpoint's iteration.
+        meta: what the checkpoint says of the data.
+        ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
+            `len(meta["data"]["names"])` are the originals, copies follow.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: Model
+    device: torch.device
+    step: int
+    meta: dict[str, Any]
+    ids: Tensor
+    z: Tensor
+    source: object = None
+    _signals: Signals | None = field(default=None, repr=False)
+
+    # What there is --------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> Scale:
+        """The map between data units and model units."""
+        scale = self.meta["data"]["scale"]
+        return Scale(_back(scale["low"]), _back(scale["high"]), scale["dtype"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of one signal."""
+        return tuple(self.meta["data"]["shape"])
+
+    @property
+    def names(self) -> list[str]:
+        """The training examples' names, copies left out."""
+        return list(self.meta["data"]["names"])
+
+    @property
+    def signals(self) -> Signals:
+        """The data this run was learned from.
+
+        Raises:
+            UserError: they are not where the recipe says, or not the same.
+        """
+        if self._signals is None:
+            self._signals = self._read_own()
+        return self._signals
+
+    def _read_own(self) -> Signals:
+        if self.source is None and self.recipe.data.source in ("", "<array>"):
+            raise UserError(
+                f"{self.folder} was learned from an array given in Python; "
+                "say where the data are now with --data SOURCE (or data=array)"
+            )
+        signals = build.load_data(self.recipe, self.source)
+        if signals.fingerprint != self.recipe.data.fingerprint:
+            raise UserError(
+                f"{signals.source} is not what {self.folder} was learned from; "
+                "say where that is now with --data SOURCE"
+            )
+        return signals
+
+    def split(self) -> build.Split:
+        """Training and held-out examples as they were while learning."""
+        return build.split(self.recipe, self.signals)
+
+    def read(self, source: object, sets: Sequence[str] = ()) -> Signals:
+        """Other data, brought to this run's size, channels and scale.
+
+        Args:
+            source: path or array.
+            sets: data.* keys such as "data.select=0:300".
+
+        Raises:
+            UserError: they cannot be brought there.
+        """
+        wish = build_recipe(None, sets).data
+        own, size = self.recipe.data, None
+        if len(self.shape) == 3:
+            size = f"{self.shape[2]}x{self.shape[1]}" if own.size or wish.size else None
+        signals = read(
+            source,
+            kind=wish.kind if own.kind == "texture" else own.kind,
+            size=size,
+            channels=own.channels,
+            select=wish.select,
+            limit=wish.limit,
+            range=own.range,
+        )
+        if signals.shape != self.shape:
+            had, got = _times(self.shape), _times(signals.shape)
+            raise UserError(
+                f"{signals.source}: signals of shape {got}, but this run learned {had}; "
+                "give signals of that shape, or fit a new run with --set data.size"
+            )
+        return Signals.of(
+            signals.kind, signals.values, signals.hidden, signals.names, self.scale, signals.source
+        )
+
+    # What can be done -----------------------------------------------------------------------
+
+    def sample(
+        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
+    ) -> np.ndarray:
+        """New signals, (n, C, *size) in data units and dtype.
+
+        Args:
+            n: how many; 64 for vector latents, 1 for maps.
+            size: axis lengths (height, width) other than the learned ones, for a map latent.
+            seed: another seed, other signals.
+        """
+        n = n or (64 if len(self.model.network.latent_shape) == 1 else 1)
+        if n < 1:
+            raise UserError(f"-n {n}: must be at least 1")
+        noise = Noise(seed, "draws")
+        return self._data(tasks.sample(self.model, n, noise, size=size, chunk=self._chunk))
+
+    def reconstruct(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
+        """f(z) at the most probable z of each signal; the training data if none are given."""
+        signals = self.given(source, sets)
+        return self._data(self._infer(signals)[0])
+
+    def embed(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
+        """Latents, (N, *latent_shape); those kept while learning if no data are given."""
+        if source is None:
+            return self.z[: len(self.names)].cpu().numpy()
+        return self._infer(self.given(source, sets))[1].cpu().numpy()
+
+    def interpolate(self, ids: Sequence[int] | None = None, side: int = 8) -> np.ndarray:
+        """A side x side sheet between four examples, (side^2, C, *size); see `sheet`.
+
+        Args:
+            ids: four numbers of training examples; else the first four that are far apart.
+            side: signals along an edge.
+        """
+        if len(self.model.network.latent_shape) > 1:
+            raise UserError("interpolate: a map latent has no corners; use sample --size")
+        corners = self.z[self._corners(ids)]
+        return self._data(tasks.interpolate(self.model, corners, side, chunk=self._chunk))
+
+    def latent_grid(self, side: int = 9, extent: float = 2.0) -> np.ndarray:
+        """Signals over [-extent, extent]^2 when d = 2, row by row from the top."""
+        return self._data(tasks.latent_grid(self.model, side, extent, chunk=self._chunk))
+
+    def evaluate(
+        self,
+        source: object = None,
+        *,
+        sets: Sequence[str] = (),
+        against: Sequence[str] = (),
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
+        """Reconstruction errors (see `abprop.evaluate`), and those of baselines.
+
+        Args:
+            source: signals to reconstruct; the training data if None.
+            sets: data.* keys for `source`.
+            against: names of baselines, fitted to this run's own data (copies left out).
+            progress: told what is being done.
+        """
+        import time
+
+        began = time.monotonic()
+        signals = self.given(source, sets)
+        progress(f"inferring the latents of {len(signals)} signals")
+        x, _ = self._infer(signals)
+        y, hidden = signals.batch(np.arange(len(signals)))
+        scored, unit = None if hidden is None else ~hidden, float(np.mean(self.scale.unit))
+        latent = self.model.network.latent_shape
+        result: dict[str, Any] = {
+            "n": len(signals),
+            "latent_dim": math.prod(latent),
+            "scored": "all",
+            **errors(x.cpu(), y, scored, unit),
+        }
+        for name in against:
+            progress(f"fitting {name}")
+            own = self._own_signals()
+            train = own.batch(np.arange(len(own)))[0].numpy()
+            answer = baseline(name, train, y.numpy(), math.prod(latent))
+            result.setdefault("baselines", {})[name] = errors(answer, y, scored, unit)
+        result["seconds"] = round(time.monotonic() - began, 2)
+        return result
+
+    def info(self) -> dict[str, Any]:
+        """What this run is, with hashes of weights and latents."""
+        network = self.model.network
+        raw = checkpoint.load(self.folder / "checkpoints" / checkpoint.step_name(self.step))
+        return {
+            "kind": self.meta["data"]["kind"],
+            "examples": self.meta["data"]["examples"],
+            "shape": list(self.shape),
+            "latent": list(network.latent_shape),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "iteration": self.step,
+            "iterations": self.recipe.train.iterations,
+            "sigma": round(self.model.likelihood.sigma.item(), 6),
+            "weights_sha256": _hash(raw.tensors["network"]),
+            "latents_sha256": _hash({"z": raw.tensors["latents-00000"]["z"]}),
+        }
+
+    # Helpers --------------------------------------------------------------------------------
+
+    @property
+    def _chunk(self) -> int:
+        return int(self.meta["chunk"])
+
+    def given(self, source: object = None, sets: Sequence[str] = ()) -> Signals:
+        """The signals `source` means: those of this run if None, or signals already read."""
+        if isinstance(source, Signals):
+            return source
+        return self._own_signals() if source is None else self.read(source, sets)
+
+    def _own_signals(self) -> Signals:
+        """The training data without copies; of a texture its crops."""
+        if self.signals.kind == "texture":
+            return self.split().train
+        return self.signals
+
+    def _infer(self, signals: Signals) -> tuple[Tensor, Tensor]:
+        y, A = build.observed(signals, device=self.device)
+        return tasks.reconstruct(self.model, y, A, chunk=self._chunk)
+
+    def _data(self, x: Tensor) -> np.ndarray:
+        return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
+
+    def _corners(self, ids: Sequence[int] | None) -> list[int]:
+        count = len(self.names)
+        if ids is None:
+            return _far_apart(self.z[:count].flatten(1))
+        if len(ids) != 4:
+            raise UserError(f"--ids: four corners are needed, got {len(ids)}")
+        rows = torch.searchsorted(self.ids, torch.tensor(ids, device=self.ids.device))
+        for i, row in zip(ids, rows.tolist(), strict=True):
+            if row >= count or int(self.ids[row]) != i:
+                raise UserError(f"--ids {i}: no training example has this id (held out, or none)")
+        return rows.tolist()
+
+
+def load(
+    folder: str | Path, *, data: object = None, device: str = "auto", last: bool = False
+) -> Run:
+    """A run from its directory, at its best checkpoint.
+
+    Args:
+        folder: the run directory.
+        data: where its data are now, if not where the recipe says.
+        device: auto, cuda, mps or cpu.
+        last: take the newest checkpoint instead of the best.
+
+    Raises:
+        UserError: it is not a run, or none of its checkpoints is whole.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run directory")
+    recipe, skipped = read_recipe(folder), []
+    found = checkpoint.latest(folder / "checkpoints", skipped.append)
+    if found is None:
+        raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
+    best = min(found.meta["scores"], key=lambda s: s[1], default=(found.step, 0))[0]
+    if not last and best != found.step and best in checkpoint.steps(folder / "checkpoints"):
+        found = checkpoint.load(folder / "checkpoints" / checkpoint.step_name(best))
+    machine.set_threads(recipe)
+    where = machine.device(device)
+    return _fitted(folder, recipe, found, where, data)
+
+
+def _fitted(
+    folder: Path,
+    recipe: Recipe,
+    found: checkpoint.Checkpoint,
+    where: torch.device,
+    data: object,
+) -> Run:
+    dtype = machine.precision(recipe.run.precision, where)
+    model = build.make_model(recipe, tuple(found.meta["data"]["shape"]), dtype)
+    model.load_state_dict(found.tensors["network"])
+    model = model.to(where)
+    latents = found.tensors["latents-00000"]
+    z = model.fold_latents(latents["z"].to(where))
+    model = model.folded()
+    if found.meta["scores"]:  # the spread about predictions of what was never seen
+        model.likelihood.update(found.meta["scores"][-1][1])
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    ids = latents["ids"].to(where)
+    return Run(folder, recipe, model, where, found.step, found.meta, ids, z, data)
+
+
+def _far_apart(z: Tensor) -> list[int]:
+    """Four rows, each the farthest from those before it."""
+    rows = [0]
+    while len(rows) < 4 and len(rows) < len(z):
+        rows.append(int(torch.cdist(z, z[rows]).min(1).values.argmax()))
+    return (rows * 4)[:4]
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _back(value: Any) -> Any:
+    return value if isinstance(value, int | float) else np.asarray(value)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

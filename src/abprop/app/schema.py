@@ -1,0 +1,288 @@
+"""The recipe's keys: what each means, what it may be, and what it is when nobody says.
+
+A section of the file is a class here; the comment above a key in a saved file is the description
+of its field. `recipe` builds, reads, writes and compares recipes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from abprop.errors import UserError
+
+# Small languages ------------------------------------------------------------------------------
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in "90s", "10m", "1.5h" or "45".
+
+    Raises:
+        UserError: it is none of these, or zero.
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh]?)", text.strip(), re.ASCII)
+    if not match or not float(match[1]):
+        raise UserError(f"{text!r} must be a length of time, e.g. 90s, 10m or 1h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_latent(text: str) -> tuple[int, ...]:
+    """The latent's shape: "100" -> (100,), "16x4x4" -> (16, 4, 4).
+
+    Raises:
+        UserError: it is neither; "auto" is for the caller to resolve first.
+    """
+    if not re.fullmatch(r"[1-9]\d{0,8}(x[1-9]\d{0,8}){0,3}", text.strip(), re.ASCII):
+        raise UserError(f"{text!r} must be a positive number or CxHxW, e.g. 100 or 16x4x4")
+    return tuple(int(number) for number in text.split("x"))
+
+
+class Every(NamedTuple):
+    """How often to save: one of the two is None."""
+
+    seconds: float | None
+    iterations: int | None
+
+
+def parse_every(value: str | int) -> Every:
+    """ "60s" -> Every(60.0, None); 200 or "200" -> Every(None, 200).
+
+    Raises:
+        UserError: it is neither, or zero.
+    """
+    text = str(value).strip()
+    if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII):
+        return Every(None, int(text))
+    if not text or text[-1] not in "smh":
+        raise UserError(f"{value!r} must be a time or a number of iterations, e.g. 60s or 200")
+    return Every(parse_duration(text), None)
+
+
+# Types of values ------------------------------------------------------------------------------
+
+
+def _parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
+    """Keep the value as it is, once its text is known to parse."""
+
+    def check(value: object) -> object:
+        try:
+            parse(str(value))
+        except UserError as error:
+            raise ValueError("must be" + str(error).rpartition("must be")[2]) from None
+        return value
+
+    return BeforeValidator(check)
+
+
+def _matching(pattern: str, must_be: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(must_be)
+        return text
+
+    return AfterValidator(check)
+
+
+def _number_or(word: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value == word or (_is_number(value) and 0 < value < float("inf")):
+            return value
+        raise ValueError(f"must be a positive number or '{word}'")
+
+    return BeforeValidator(check)
+
+
+def _ascending(text: str) -> str:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if not -float("inf") < low < high < float("inf"):
+        raise ValueError("must be low:high in the data's own units, e.g. 0:1 or -1:1")
+    return text
+
+
+def _unicode(text: str) -> str:
+    """A name with bytes that are no UTF-8 reaches Python as text that no file can hold."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must be valid Unicode; rename it")
+    return text
+
+
+def _as_text(value: object) -> object:
+    """100 and 64 are typed as numbers where a text is kept."""
+    return str(value) if _is_number(value) else value
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _latent(text: str) -> None:
+    if text != "auto":
+        parse_latent(text)
+
+
+_PART = r"(-?\d+|(-?\d+)?:(-?\d+)?(:\d+)?)"
+Text = Annotated[str, AfterValidator(_unicode)]
+Latent = Annotated[str, _parsed_by(_latent), BeforeValidator(_as_text)]
+Duration = Annotated[str, _parsed_by(parse_duration), BeforeValidator(_as_text)]
+EverySo = Annotated[str | int, _parsed_by(parse_every)]
+Size = Annotated[
+    str,
+    _matching(r"[1-9]\d{0,5}(x[1-9]\d{0,5})?", "must be WxH, e.g. 64x48, or 64 for 64x64"),
+    BeforeValidator(_as_text),
+]
+Select = Annotated[
+    str,
+    _matching(rf"{_PART}(,{_PART})*", "must be a range or a list of numbers, e.g. 0:300 or 3,17"),
+    BeforeValidator(_as_text),
+]
+Range = Annotated[str, AfterValidator(_ascending)]
+Sigma = Annotated[float | Literal["learned"], _number_or("learned")]
+StepSize = Annotated[float | Literal["adapt"], _number_or("adapt")]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+# The recipe -----------------------------------------------------------------------------------
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _key(default: Any, meaning: str) -> Any:
+    return Field(default=default, description=meaning)
+
+
+class Data(_Section):
+    """What is learned from."""
+
+    source: Text = _key("", "where the data are: a folder, a zip or a file")
+    kind: Literal["auto", "images", "texture", "table", "array"] = _key(
+        "auto", "kind of data: auto (found out and printed), images, texture, table or array"
+    )
+    size: Size | None = _key(None, "pictures are cropped and resized to this, WxH; else as is")
+    select: Select | None = _key(None, "use only these examples, e.g. 0:300 or 3,17,42")
+    limit: Positive | None = _key(None, "use at most so many examples, the first ones")
+    range: Range | None = _key(None, "data values that become -1 and 1, low:high; else from type")
+    channels: Literal["keep", "grey", "rgb"] = _key(
+        "keep", "colours of pictures: keep, grey or rgb"
+    )
+    holdout: Decay = _key(0.05, "fraction of the examples only scored; none if under 50 examples")
+    fingerprint: Text = _key("", "SHA-256 of the data that were read; written by fit")
+    mirror: Literal["auto", "yes", "no"] = _key(
+        "auto", "add left-right mirrored copies as further examples: auto (if it fits), yes or no"
+    )
+    shift: Count | None = _key(
+        None, "add copies shifted by so many pixels four ways; 0: none; else chosen"
+    )
+    crop: Positive | None = _key(None, "texture: pixels on a side of a crop; else chosen")
+    crops: Positive | None = _key(None, "texture: how many crops; else chosen")
+
+
+class Generator(_Section):
+    """The generator x = f(z; W), its noise and its prior."""
+
+    network: Literal["conv", "linear"] = _key(
+        "conv", "form of f: conv, or linear (factor analysis)"
+    )
+    latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
+    channels: Positive | None = _key(None, "channels at the finest scale; else chosen")
+    sigma: Sigma = _key("learned", "noise in model units [-1, 1]: a number, or learned")
+    prior: Literal["standard", "gaussian"] = _key(
+        "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
+    )
+
+
+class Inference(_Section):
+    """How latents are inferred in each iteration."""
+
+    kernel: Literal["langevin", "gradient"] = _key(
+        "langevin", "moves: langevin, or gradient (no noise)"
+    )
+    steps: Positive = _key(5, "steps on each latent in each iteration")
+    step_size: StepSize = _key("adapt", "step size s: a number, or adapt (for each example)")
+    chunk: Positive = _key(64, "examples in one pass; also fixes how results are rounded")
+    start: Literal["auto", "prior", "pca"] = _key("auto", "where chains start: prior, pca or auto")
+
+
+class Training(_Section):
+    """How the weights are learned."""
+
+    iterations: Positive | None = _key(None, "learning steps, one batch each; else from budget")
+    budget: Duration | None = _key(None, "planned time, e.g. 15m; turned into iterations once")
+    batch: Count = _key(128, "examples in one iteration; 0: all of them")
+    learning_rate: Annotated[float, Field(gt=0)] = _key(0.002, "Adam's learning rate")
+    schedule: Literal["cosine", "constant"] = _key(
+        "cosine", "how the learning rate goes on: cosine decay, or constant"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = _key(
+        0.0, "AdamW's decoupled weight decay; 0: none"
+    )
+    beta1: Decay = _key(0.9, "Adam's memory of gradients")
+    beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
+
+
+class Checkpointing(_Section):
+    """When the run is saved."""
+
+    every: EverySo = _key("60s", "how often to save: a time, or a number of iterations")
+    keep: Positive = _key(2, "newest ones kept, besides the best")
+
+
+class Distribution(_Section):
+    """How the work is divided."""
+
+    shards: Positive = _key(1, "logical parts of a batch, whatever the number of processes")
+    reduce: Literal["fast", "exact"] = _key(
+        "fast", "sum of gradients: fast, or exact (same bits on any number)"
+    )
+
+
+class Machine(_Section):
+    """What it runs on."""
+
+    device: Text = _key("auto", "where to compute: auto (cuda, mps, cpu), or one of them")
+    precision: Literal["auto", "float32", "bfloat16"] = _key(
+        "auto", "arithmetic: auto, float32 or bfloat16"
+    )
+    threads: Count = _key(0, "processor threads; 0: all")
+
+
+class Recipe(_Section):
+    """A complete recipe; immutable. Compare two with `changes`."""
+
+    seed: Count = _key(0, "seed of every random number")
+    data: Data = Data()
+    model: Generator = Generator()
+    infer: Inference = Inference()
+    train: Training = Training()
+    checkpoint: Checkpointing = Checkpointing()
+    distributed: Distribution = Distribution()
+    run: Machine = Machine()
+
+
+def _all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            yield from _all_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def takes_text_only(key: str) -> bool:
+    """Whether what is typed for a key is a text even where it looks like a number."""
+    kind = KEYS[key].annotation
+    kinds = [get_args(k)[0] if get_origin(k) is Annotated else k for k in get_args(kind) or [kind]]
+    return str in kinds and int not in kinds
+
+
+KEYS = dict(_all_keys())  # dotted key -> pydantic's field, in the order of the file

@@ -1,0 +1,132 @@
+"""What a fitted model does: sample, reconstruct, interpolate. Functions of the model, no state."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from abprop.errors import UserError
+from abprop.inference import chunks, solve
+from abprop.model import Model
+from abprop.noise import Noise
+from abprop.operators import Operator
+
+
+@torch.no_grad()
+def generate(model: Model, z: Tensor, *, chunk: int = 64) -> Tensor:
+    """x = f(z) in chunks, (N, C, *size)."""
+    parts = [model.network(z[rows])[:n] for rows, n in chunks(len(z), chunk, z.device)]
+    return torch.cat(parts)
+
+
+def draw(model: Model, count: int, noise: Noise, grid: tuple[int, ...] | None = None) -> Tensor:
+    """Latents from the prior, (count, *latent_shape).
+
+    A map's noise is keyed by the position in the map: the same seed gives a larger map that
+    contains the smaller one.
+
+    Args:
+        model: gives prior and latent shape.
+        count: number of draws.
+        noise: the stream of the draws.
+        grid: lengths of a map other than the learned one.
+    """
+    channels, *native = model.network.latent_shape
+    grid = tuple(grid or native)
+    axes = [torch.arange(n) for n in grid]
+    positions = torch.zeros(1, dtype=torch.int64)
+    for axis in axes:
+        positions = (positions[:, None] * 2**15 + axis[None]).flatten()
+    rows = [noise.at(positions, chain=i).normal((channels,)) for i in range(count)]
+    normal = torch.stack(rows).reshape(count, *grid, channels).movedim(-1, 1)
+    return model.prior.transform(normal.to(model.likelihood.sigma))
+
+
+def sample(
+    model: Model, count: int, noise: Noise, *, size: tuple[int, ...] | None = None, chunk: int = 64
+) -> Tensor:
+    """New signals f(z), z from the prior: (count, C, *size).
+
+    Args:
+        model: the fitted model.
+        count: how many.
+        noise: the stream of the draws.
+        size: lengths of the signal's axes, for a map latent; default the learned ones.
+        chunk: examples in one pass.
+
+    Raises:
+        UserError: another size is asked of a vector latent.
+    """
+    if size is None or size == tuple(model.network.signal_shape[1:]):
+        return generate(model, draw(model, count, noise), chunk=chunk)
+    x = generate(model, draw(model, count, noise, _grid(model, size)), chunk=1)
+    return x[(..., *(slice(0, n) for n in size))]
+
+
+def _grid(model: Model, size: tuple[int, ...]) -> tuple[int, ...]:
+    """The map that covers a signal of the given size."""
+    native = model.network.latent_shape[1:]
+    if not native:
+        learned = "x".join(str(n) for n in reversed(model.network.signal_shape[1:]))
+        raise UserError(
+            f"--size: this model's latent is a vector, so its signals are {learned}; "
+            "learn from one image (a map latent) to synthesise other sizes"
+        )
+    cell = 2**model.network.stages
+    return tuple(
+        max(3, g + math.ceil((n - m) / cell))
+        for g, m, n in zip(native, model.network.signal_shape[1:], size, strict=True)
+    )
+
+
+def reconstruct(
+    model: Model, y: Tensor, A: Operator, *, steps: int = 300, chunk: int = 64
+) -> tuple[Tensor, Tensor]:
+    """The most probable signals and latents given observations.
+
+    Returns:
+        x (B, C, *size) and z (B, *latent_shape).
+    """
+    z, _ = solve(model, y, A, steps=steps, chunk=chunk)
+    return generate(model, z, chunk=chunk), z
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """Spherical interpolation from a to b, (d,): stays where N(0, I) has its mass."""
+    cosine = torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)
+    angle = torch.arccos(cosine.clamp(-1, 1))
+    if angle < 1e-4 or math.pi - angle < 1e-4:
+        return torch.lerp(a, b, t)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def interpolate(model: Model, corners: Tensor, side: int = 8, *, chunk: int = 64) -> Tensor:
+    """A side x side sheet of signals between four corners, (side^2, C, *size), row by row.
+
+    Args:
+        model: a folded model, so that latents are N(0, I).
+        corners: latents (4, d): top left, top right, bottom left, bottom right.
+        side: signals along an edge.
+        chunk: examples in one pass.
+    """
+    steps = torch.linspace(0, 1, side).tolist()
+    flat = corners.flatten(1)
+    left = [slerp(flat[0], flat[2], t) for t in steps]
+    right = [slerp(flat[1], flat[3], t) for t in steps]
+    z = torch.stack([slerp(a, b, t) for a, b in zip(left, right, strict=True) for t in steps])
+    return generate(model, z.reshape(-1, *corners.shape[1:]), chunk=chunk)
+
+
+def latent_grid(model: Model, side: int = 9, extent: float = 2.0, *, chunk: int = 64) -> Tensor:
+    """Signals over [-extent, extent]^2 of a model with d = 2, (side^2, C, *size), row by row.
+
+    Raises:
+        UserError: the latent is not of two factors.
+    """
+    if model.network.latent_shape != (2,):
+        raise UserError(f"a latent grid needs model.latent=2, not {model.network.latent_shape}")
+    axis = torch.linspace(-extent, extent, side)
+    z = torch.cartesian_prod(axis.flip(0), axis).flip(1)
+    return generate(model, z.to(model.likelihood.sigma), chunk=chunk)
