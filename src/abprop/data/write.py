@@ -126,13 +126,13 @@ def _png(x: np.ndarray, path: Path) -> Encode:
     return partial(_pillow(x).save, format="PNG")
 
 
-def _jpeg(x: np.ndarray, path: Path) -> Encode:
+def _lossy(form: str, x: np.ndarray, path: Path) -> Encode:
     if x.dtype != np.uint8 or len(x) not in (1, 3):
         raise UserError(
-            f"{quoted(path)}: a JPEG holds 8-bit grey or RGB, this is {x.dtype.name} with "
+            f"{quoted(path)}: a {form} holds 8-bit grey or RGB, this is {x.dtype.name} with "
             f"{len(x)} channels; write .tif or .npy"
         )
-    return partial(_pillow(x).save, format="JPEG", quality=95)
+    return partial(_pillow(x).save, format=form, quality=95 if form == "JPEG" else 88)
 
 
 def _pillow(x: np.ndarray):
@@ -162,8 +162,9 @@ def _npz(x: np.ndarray, path: Path) -> Encode:
 
 _WRITERS: dict[str, Callable[[np.ndarray, Path], Encode]] = {
     ".png": _png,
-    ".jpg": _jpeg,
-    ".jpeg": _jpeg,
+    ".jpg": partial(_lossy, "JPEG"),
+    ".jpeg": partial(_lossy, "JPEG"),
+    ".webp": partial(_lossy, "WEBP"),
     ".tif": _tiff,
     ".tiff": _tiff,
     ".npy": _npy,

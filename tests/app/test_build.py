@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from abprop.app import build
+from abprop.app.recipe import Recipe
+from abprop.app.recipe import build as recipe_of
+from abprop.data import read
+
+
+def faces(n: int = 120, side: int = 16) -> np.ndarray:
+    """Left-right symmetric pictures, as a set: smooth blobs at mirrored places."""
+    rng = np.random.default_rng(0)
+    yy, xx = np.mgrid[:side, :side] / side - 0.5
+    at = rng.uniform(-0.3, 0.3, (n, 2, 1, 1))
+    blobs = np.exp(-((xx - at[:, 0]) ** 2 + (yy - at[:, 1]) ** 2) / 0.05)
+    return (255 * blobs).astype(np.uint8)
+
+
+def resolved(array: np.ndarray, *sets: str) -> tuple[Recipe, object]:
+    signals = read(array)
+    return build.resolve(recipe_of(None, sets), signals), signals
+
+
+def test_symmetric_pictures_are_mirrored_and_others_are_not() -> None:
+    symmetric, _ = resolved(faces())
+    assert symmetric.data.mirror == "yes"
+    one_sided = faces()
+    one_sided[:, :, 8:] //= 8
+    assert resolved(one_sided)[0].data.mirror == "no"
+
+
+def test_few_examples_are_all_learned_from() -> None:
+    recipe, signals = resolved(faces(20))
+    parts = build.split(recipe, signals)
+    assert recipe.data.holdout == 0 and parts.heldout is None and parts.originals == 20
+
+
+def test_copies_are_further_examples_with_ids_of_their_own() -> None:
+    recipe, signals = resolved(faces(), "data.mirror=yes", "data.shift=1")
+    parts = build.split(recipe, signals)
+    assert parts.heldout is not None and len(parts.heldout) == 6
+    assert parts.originals == 114 and len(parts.train) == 1140
+    assert (parts.ids.diff() > 0).all()
+    held = {name for name in parts.heldout.names}
+    assert held.isdisjoint(parts.train.names[:114])
+    first = parts.ids[:114]
+    assert torch.equal(parts.ids.reshape(10, 114) % len(signals), first.expand(10, 114))
+
+
+def test_what_is_held_out_does_not_depend_on_how_it_is_learned() -> None:
+    plain, signals = resolved(faces(), "data.mirror=no", "data.shift=0")
+    copied, _ = resolved(faces(), "data.mirror=yes", "data.shift=2", "model.latent=3")
+    a, b = build.split(plain, signals).heldout, build.split(copied, signals).heldout
+    assert a is not None and b is not None and a.names == b.names
+
+
+@pytest.mark.parametrize("size, total", [(0, 2), (32, 9), (50, 5), (500, 3)])
+def test_an_epoch_visits_every_example_once(size: int, total: int) -> None:
+    recipe, signals = resolved(faces(), "data.mirror=no", f"train.batch={size}", "data.shift=0")
+    parts = build.split(recipe, signals)
+    n = len(parts.train)
+    per_epoch = max(1, round(n / (size or n)))
+    ids = [b.ids for b in build.batches(recipe, parts, 0, per_epoch, torch.device("cpu"))]
+    assert torch.equal(torch.cat(ids).sort().values, parts.ids)
+    assert max(map(len, ids)) - min(map(len, ids)) <= 1
+
+
+def test_batches_are_a_function_of_the_iteration() -> None:
+    recipe, signals = resolved(faces(), "train.batch=20")
+    parts, cpu = build.split(recipe, signals), torch.device("cpu")
+    whole = list(build.batches(recipe, parts, 0, 40, cpu))
+    for start in (1, 13, 39):
+        later = list(build.batches(recipe, parts, start, 40, cpu))
+        for a, b in zip(whole[start:], later, strict=True):
+            assert torch.equal(a.ids, b.ids) and torch.equal(a.y, b.y)
+
+
+def test_chains_start_from_principal_scores_of_one_scale() -> None:
+    recipe, signals = resolved(faces(), "model.latent=5", "infer.start=pca", "data.mirror=no")
+    parts = build.split(recipe, signals)
+    model = build.make_model(recipe, parts.train.shape, torch.float32)
+    z = build.make_latents(recipe, parts, model).z
+    assert abs(z.square().mean() - 1) < 1e-4
+    x = parts.train.batch(torch.arange(len(parts.train)))[0].flatten(1)
+    near = torch.cdist(x, x).flatten()
+    apart = torch.cdist(z, z).flatten()
+    assert torch.corrcoef(torch.stack((near, apart)))[0, 1] > 0.98  # distances are kept
+    centred = z - z.mean(0)
+    torch.testing.assert_close(model.prior.covariance, centred.T @ centred / len(z))
+
+
+def test_a_texture_is_cut_into_crops_with_map_latents() -> None:
+    signals = read(np.random.default_rng(0).integers(0, 255, (200, 180, 3), dtype=np.uint8))
+    recipe = build.resolve(Recipe(), signals)
+    parts = build.split(recipe, signals)
+    assert recipe.data.kind == "texture" and recipe.model.latent == "16x5x5"
+    assert parts.train.shape == (3, 96, 96) and parts.heldout is None
+    model = build.make_model(recipe, parts.train.shape, torch.float32)
+    assert model.network(torch.zeros(1, 16, 5, 5)).shape == (1, 3, 96, 96)
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    recipe = recipe_of(None, ["train.learning_rate=1.0"])
+    rates = [build.rate(recipe, t, 1000) for t in (0, 49, 500, 999)]
+    assert rates[0] < 0.03 and rates[1] > 0.98 and abs(rates[2] - 0.505) < 0.01 and rates[3] < 0.02
+    constant = recipe_of(recipe, ["train.schedule=constant"])
+    assert build.rate(constant, 999, 1000) == 1.0
