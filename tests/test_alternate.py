@@ -5,7 +5,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from abprop.alternate import Batch, alternate
-from abprop.inference import Langevin
+from abprop.inference import GradientAscent, Kernel, Langevin
 from abprop.latents import Latents
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
@@ -14,6 +14,8 @@ from abprop.noise import Noise
 from abprop.operators import observe
 from abprop.priors import Gaussian as GaussianPrior
 from abprop.priors import StandardNormal
+
+LANGEVIN = Langevin()
 
 
 def normal(shape: tuple[int, ...]) -> torch.Tensor:
@@ -73,7 +75,9 @@ def test_the_generating_subspace_is_found_with_two_fifths_hidden() -> None:
     assert cosines(model, torch.from_numpy(complete.components_)).min() > 0.99
 
 
-def small_run(passes: list[int] | None = None, chunk: int = 8) -> tuple[Model, Latents, list]:
+def small_run(
+    passes: list[int] | None = None, chunk: int = 8, kernel: Kernel = LANGEVIN
+) -> tuple[Model, Latents, list]:
     network = ConvGenerator((4,), (1, 16, 16), channels=4)
     network.reset(normal)
     model = Model(network, GaussianPrior((4,)), Gaussian(0.3))
@@ -85,7 +89,7 @@ def small_run(passes: list[int] | None = None, chunk: int = 8) -> tuple[Model, L
     y, A = observe(torch.randn(20, 1, 16, 16), None)
     batches = [Batch(ids[i], y[i], A[i]) for i in (ids[:10], ids[10:], ids[5:15])]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    steps = list(alternate(model, latents, batches, Langevin(), optimizer, steps=5,
+    steps = list(alternate(model, latents, batches, kernel, optimizer, steps=5,
                            noise=Noise(0), chunk=chunk))  # fmt: skip
     return model, latents, steps
 
@@ -112,6 +116,13 @@ def test_chains_persist_and_only_the_batch_moves() -> None:
     assert [s.t for s in steps] == [0, 1, 2]
     start = Noise(0, "start").at(torch.arange(20)).normal((4,)).float()
     assert not torch.isclose(latents.z, start).all(1).any()
+
+
+def test_modes_do_not_move_the_prior() -> None:
+    langevin, _, _ = small_run()
+    modes, _, _ = small_run(kernel=GradientAscent())
+    assert not torch.equal(langevin.prior.covariance, torch.eye(4))
+    assert torch.equal(modes.prior.covariance, torch.eye(4))
 
 
 def test_the_same_run_has_the_same_bits_and_ignores_the_global_seed() -> None:

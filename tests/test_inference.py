@@ -1,3 +1,4 @@
+import copy
 import inspect
 
 import pytest
@@ -140,3 +141,24 @@ def test_chunks_cover_everything_once(count: int, size: int) -> None:
     parts = list(chunks(count, size))
     assert {len(rows) for rows, _ in parts} == {-(-size // 16) * 16}
     assert torch.cat([rows[:n] for rows, n in parts]).tolist() == list(range(count))
+
+
+def test_every_device_gives_the_cpus_answer(device: torch.device) -> None:
+    model, ids = conv_model(), torch.arange(20)
+    y, A = observe(torch.rand(20, 3, 32, 32) * 2 - 1, torch.rand(20, 1, 32, 32) < 0.3)
+    state = State(torch.randn(20, 6), torch.full((20,), 0.02))
+    noise, kernel = Noise(0).at(ids), Langevin()
+    here, _ = infer(model, y, A, state, kernel, steps=5, noise=noise, chunk=16)
+    moved = State(*(v.to(device) for v in state))
+    there, info = infer(
+        copy.deepcopy(model).to(device),
+        y.to(device),
+        A.to(device),
+        moved,
+        kernel,
+        steps=5,
+        noise=Noise(0).at(ids.to(device)),
+        chunk=16,
+    )
+    assert there.z.device.type == device.type and not info.diverged.any()
+    torch.testing.assert_close(there.z.cpu(), here.z, atol=1e-3, rtol=1e-3)

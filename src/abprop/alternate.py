@@ -80,9 +80,10 @@ def alternate(
         optimizer.zero_grad()
         loss = torch.stack([*_learn(model, y, state.z, A, chunk)]).sum()
         optimizer.step()
-        # The prior's own step is closed-form
+        # The prior's own step is closed-form, and wants draws from the posterior
         log_prior = model.prior.log_prob(state.z).mean()
-        model.prior.update(state.z, rate=len(ids) / len(latents))
+        if kernel.samples:
+            model.prior.update(state.z, rate=len(ids) / len(latents))
         yield Step(t, loss, log_prior, A.count.mean(), info, ids)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -40,7 +40,15 @@ class Info(NamedTuple):
 
 
 class Kernel(Protocol):
-    """One transition of a chain, given the score where it stands."""
+    """One transition of a chain, given the score where it stands.
+
+    Attributes:
+        step_size: s, or None to adapt it to each example.
+        samples: whether its states are draws from the posterior; modes are not, and learning a
+            prior or sigma from modes would let z grow and W shrink for ever.
+    """
+
+    samples: ClassVar[bool]
 
     @property
     def step_size(self) -> float | None: ...
@@ -56,6 +64,7 @@ class Langevin:
     """
 
     step_size: float | None = None
+    samples: ClassVar[bool] = True
 
     def move(self, z: Tensor, grad: Tensor, s: Tensor, noise: Keyed, k: int) -> Tensor:
         """z + s^2/2 grad + s noise."""
@@ -72,6 +81,7 @@ class GradientAscent:
     """
 
     step_size: float | None = None
+    samples: ClassVar[bool] = False
 
     def move(self, z: Tensor, grad: Tensor, s: Tensor, noise: Keyed, k: int) -> Tensor:
         """z + s^2/2 grad."""
