@@ -17,9 +17,7 @@ import torch
 from hypothesis import settings
 
 # The same examples on every machine and in every run; no data base, no clock.
-settings.register_profile(
-    "abprop", derandomize=True, deadline=None, database=None, max_examples=25
-)
+settings.register_profile("abprop", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.load_profile("abprop")
 
 

@@ -136,6 +136,17 @@ def test_a_chain_that_diverges_is_put_back_named_and_slowed_alone(name: str) -> 
         assert torch.equal(after.z[i], healthy.z[i])
 
 
+def test_a_finite_but_absurd_latent_counts_as_diverged() -> None:
+    model, noise = linear_model(), Noise(0).at(torch.arange(2))
+    y, s = torch.zeros(2, N, dtype=torch.float64), torch.tensor([0.05, 1e6], dtype=torch.float64)
+    state = State(torch.ones(2, D, dtype=torch.float64), s)
+    after, info = infer(
+        model, y, Identity(2, (N,)), state, Langevin(), steps=1, noise=noise, chunk=16
+    )
+    assert info.diverged.tolist() == [False, True]
+    assert torch.equal(after.z[1], state.z[1]) and after.s[1] < s[1]
+
+
 @pytest.mark.parametrize("count, size", [(1, 4), (16, 16), (40, 16), (3, 64)])
 def test_chunks_cover_everything_once(count: int, size: int) -> None:
     parts = list(chunks(count, size))

@@ -147,6 +147,26 @@ def _write(path: Path, data: bytes) -> None:
             raise OSError(errno.EIO, "the disk kept only a part of it")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; whoever reads it finds the old one or the new one, never half of one.
+
+    Raises:
+        UserError: the disk refused; the old one is untouched.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        _write(temporary, text.encode())
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write {path}: {reason}; free some room or make its folder writable"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open a folder
         return

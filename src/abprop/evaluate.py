@@ -19,24 +19,28 @@ from torch import Tensor
 from abprop.errors import UserError, unknown
 
 
-def errors(x: Tensor, y: Tensor, scored: Tensor | None, unit: float) -> dict[str, float]:
+def errors(
+    x: Tensor, y: Tensor, scored: Tensor | None, unit: float | np.ndarray
+) -> dict[str, float]:
     """Reconstruction errors of x against y.
 
     Args:
         x, y: signals (N, ...) in model units.
         scored: bool (N, ...), which entries count; None for all.
-        unit: data units per model unit.
+        unit: data units per model unit; broadcastable to x (a table has one for each column).
     """
     difference = (x - y).double()
+    in_data = difference * torch.as_tensor(unit, dtype=torch.float64)
     if scored is not None:
-        difference = difference[scored.expand_as(difference)]
+        kept = scored.expand_as(difference)
+        difference, in_data = difference[kept], in_data[kept]
     mse = difference.square().mean().item()
     mae = difference.abs().mean().item()
     return {
         "mse": mse,
         "mae": mae,
         "error": mae / 2,
-        "rmse_data": math.sqrt(mse) * unit,
+        "rmse_data": math.sqrt(in_data.square().mean().item()),
         "psnr": 10 * math.log10(4 / max(mse, 1e-20)),
     }
 

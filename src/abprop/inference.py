@@ -36,7 +36,9 @@ class Info(NamedTuple):
 
     log_p: Tensor  # log p(y, z; W) before the last move, (B,)
     s: Tensor  # step sizes at the end, (B,)
-    diverged: Tensor  # bool (B,): not finite, so put back to where they came from and slowed
+    diverged: (
+        Tensor  # bool (B,): not finite or absurd, so put back to where it came from and slowed
+    )
 
 
 class Kernel(Protocol):
@@ -91,6 +93,7 @@ class GradientAscent:
 KERNELS = {"langevin": Langevin, "gradient": GradientAscent}
 
 STABILITY = 0.35  # s^2 |H| / 4 aimed at: 1 is the edge
+ABSURD = 1e4  # no posterior of a learned generator reaches so far from its prior
 GROWTH = 1.03  # how fast s recovers per step when the secants allow it
 
 
@@ -139,7 +142,7 @@ def _chain(
             s = _adapt(s, _norm(grad - previous[1]) / _norm(z - previous[0]))
         previous = z, grad
         z = kernel.move(z, grad, _expand(s, z), noise, k)
-    diverged = ~(torch.isfinite(z).flatten(1).all(1) & torch.isfinite(log_p))
+    diverged = ~((z.abs() < ABSURD).flatten(1).all(1) & torch.isfinite(log_p))
     z = torch.where(_expand(diverged, z), state.z, z)
     s = torch.where(diverged, state.s / 4, s)
     return State(z, s), Info(log_p, s, diverged)

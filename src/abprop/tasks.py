@@ -69,11 +69,14 @@ def _grid(model: Model, size: tuple[int, ...]) -> tuple[int, ...]:
     """The map that covers a signal of the given size."""
     native = model.network.latent_shape[1:]
     if not native:
-        learned = "x".join(str(n) for n in reversed(model.network.signal_shape[1:]))
+        sides = [str(n) for n in reversed(model.network.signal_shape[1:])]
+        learned = "x".join(sides) or "rows of a table"
         raise UserError(
             f"--size: this model's latent is a vector, so its signals are {learned}; "
             "learn from one image (a map latent) to synthesise other sizes"
         )
+    if len(size) != len(native):
+        raise UserError(f"--size has {len(size)} lengths, this model's signals {len(native)}")
     cell = 2**model.network.stages
     return tuple(
         max(3, g + math.ceil((n - m) / cell))

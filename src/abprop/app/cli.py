@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +14,11 @@ import typer
 from abprop.errors import UserError
 
 EXIT_BUG, EXIT_USER, EXIT_STOPPED = 1, 2, 3
+CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 
 app = typer.Typer(
     name="abprop",
     help="Learn a generator of images, textures and tables by inferring its latent factors.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -69,15 +70,16 @@ def fit(
     with Bar() as progress:
         outcome = learn(folder, asked, stop_at=stop_at, progress=progress, clock=clock)
     learning = outcome.learning
-    if learning.t < learning.total:
+    early = learning.t < learning.total
+    if early:
         say(f"saved at iteration {learning.t} of {learning.total}; resume with: {_again(folder)}")
-    if outcome.interrupted:
+    if early and outcome.interrupted:
         raise typer.Exit(EXIT_STOPPED)
     _report(folder)
     if as_json:
         from abprop.app.run import load
 
-        _print(load(folder).info())
+        _print(load(folder, last=True).info())
 
 
 def _default_run(source: str) -> Path:
@@ -117,9 +119,9 @@ def sample(
     """New signals from the learned prior."""
     from abprop.app.run import load
 
-    fitted = load(run, device=device)
+    fitted = load(run, device=device, say=say)
     x = fitted.sample(n, size=_size(size), seed=seed)
-    _write(fitted, x, out or run / "samples" / f"sample-{seed}.png", None)
+    _write(fitted, x, out or _sheet(fitted, f"sample-{seed}"), None)
 
 
 def _size(text: str | None) -> tuple[int, ...] | None:
@@ -127,7 +129,10 @@ def _size(text: str | None) -> tuple[int, ...] | None:
         return None
     from abprop.data.sizes import parse_size
 
-    parsed = parse_size(text)
+    try:
+        parsed = parse_size(text)
+    except UserError as error:
+        raise UserError(str(error).replace("data.size=", "--size ", 1)) from None
     return None if parsed is None else (parsed[1], parsed[0])
 
 
@@ -143,7 +148,7 @@ def reconstruct(
     """The nearest signals the generator can make."""
     from abprop.app.run import load
 
-    fitted = load(run, data=data, device=device)
+    fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or ())
     x = fitted.reconstruct(signals)
     _write(fitted, x, out or run / "samples" / "reconstructed", list(signals.names))
@@ -160,12 +165,12 @@ def interpolate(
     """A sheet between four examples; over the plane of latents when there are two."""
     from abprop.app.run import load
 
-    fitted = load(run, device=device)
+    fitted = load(run, device=device, say=say)
     if fitted.model.network.latent_shape == (2,) and ids is None:
         x = fitted.latent_grid(max(side, 9))
     else:
         x = fitted.interpolate(_ids(ids), side)
-    _write(fitted, x, out or run / "samples" / "interpolation.png", None)
+    _write(fitted, x, out or _sheet(fitted, "interpolation"), None)
 
 
 def _ids(text: str | None) -> list[int] | None:
@@ -190,7 +195,7 @@ def embed(
     from abprop.app.run import load
     from abprop.app.tables import write_latents
 
-    fitted = load(run, data=data, device=device)
+    fitted = load(run, data=data, device=device, say=say)
     given = None if source is None else fitted.given(source, set_ or ())
     z = fitted.embed(given)
     names = fitted.names if given is None else given.names
@@ -213,7 +218,7 @@ def evaluate(
     from abprop.app.run import load
 
     names = [name for name in (against or "").split(",") if name]
-    fitted = load(run, data=data, device=device)
+    fitted = load(run, data=data, device=device, say=say)
     result = fitted.evaluate(source, sets=set_ or (), against=names, progress=say)
     if as_json:
         _print(result)
@@ -232,7 +237,7 @@ def info(
     if (Path(what) / "recipe.toml").exists():
         from abprop.app.run import load
 
-        facts = load(what, last=True).info()
+        facts = load(what, last=True, say=say).info()
     else:
         from abprop.data import read
 
@@ -285,13 +290,24 @@ def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
     say(for_user)
 
 
+def _sheet(fitted: Any, stem: str) -> Path:
+    from abprop.app.tables import suffix
+
+    return fitted.folder / "samples" / f"{stem}{suffix(fitted)}"
+
+
 def _print(value: dict[str, Any]) -> None:
     print(json.dumps(value))
 
 
 def main() -> None:
     """Run the command line; every error a user can mend is one line and exit code 2."""
-    sys.exit(_guarded(app))
+    # SIGTERM ends a command as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(_guarded(app))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # Of typer's own or click's exceptions, whichever it is built on.
@@ -301,7 +317,9 @@ _CLICK_ERROR: Any = _USAGE_ERROR.__bases__[0]
 
 def _guarded(run: Callable[..., Any]) -> int:
     try:
-        code = run(standalone_mode=False)
+        code = run(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == CTRL_C:
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
         say(f"abprop: {' '.join(str(error).split())}")

@@ -20,6 +20,7 @@ from abprop.app.learning import HELDOUT_STEPS, SCORES, Learning, summary
 from abprop.app.progress import Silent
 from abprop.app.recipe import (
     Recipe,
+    changes,
     check_resume,
     dumps,
     load_preset,
@@ -78,7 +79,15 @@ class Asked:
         if base is None:
             return build_recipe(self.preset, self.sets, **self.overrides)
         layers = build_recipe(base, [], **_flat(load_preset(self.preset))) if self.preset else base
-        return build_recipe(layers, self.sets, **self.overrides)
+        recipe = build_recipe(layers, self.sets, **self.overrides)
+        if recipe.train.budget == base.train.budget and recipe.train.iterations is None:
+            recipe = _with_plan(recipe, base.train.iterations, base.train.budget)  # planned once
+        return recipe
+
+
+def _with_plan(recipe: Recipe, iterations: int | None, budget: str | None) -> Recipe:
+    plan = {"iterations": iterations, "budget": budget}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=plan)})
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -116,7 +125,7 @@ def fit(
     with checkpoint.lock(folder):
         learning, signals = _prepare(folder, asked, source, progress)
         learning.recipe = _planned(learning, clock, progress)
-        (folder / "recipe.toml").write_text(dumps(learning.recipe), "utf-8")
+        checkpoint.write_text(folder / "recipe.toml", dumps(learning.recipe))
         if learning.recipe.train.budget:
             clock.limit = OVERRUN * parse_duration(learning.recipe.train.budget)
         stop = min(stop_at or learning.total, learning.total)
@@ -144,16 +153,18 @@ def _prepare(
     if signals.note:
         progress.say(signals.note)
     if old is not None:
-        _check_same(folder, old, recipe, signals, progress)
+        _check_data(folder, old, recipe, signals)
     recipe = build.resolve(recipe, signals)
+    for warning in check_resume(old, recipe) if old is not None else []:
+        progress.say(f"note: {warning}")
     where = machine.device(recipe.run.device)
     dtype = machine.precision(recipe.run.precision, where)
     learning = Learning(recipe, build.split(recipe, signals), where, dtype)
     if found is not None:
         learning.restore(found.tensors, found.step)
         learning.scores = [(int(t), float(mse)) for t, mse in found.meta["scores"]]
-        metrics.cut(folder / "metrics.jsonl", found.step)
         progress.say(f"resuming {folder} at iteration {found.step}")
+    metrics.cut(folder / "metrics.jsonl", learning.t)
     _announce(learning, signals, threads, progress)
     return learning, signals
 
@@ -165,16 +176,19 @@ def read_recipe(folder: Path) -> Recipe:
         return loads(path.read_text("utf-8"), path)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; is {folder} a run of abprop?") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8)") from error
 
 
-def _check_same(folder: Path, old: Recipe, new: Recipe, signals: Signals, progress: Silent) -> None:
+def _check_data(folder: Path, old: Recipe, new: Recipe, signals: Signals) -> None:
     if old.data.fingerprint != signals.fingerprint:
+        keys = [key for key, _, _ in changes(old, new) if key.startswith("data.")]
+        keys = [key for key in keys if key != "data.source"]
+        mend = f"leave {', '.join(keys)} as it was" if keys else "give the same data"
         raise UserError(
-            f"{folder} was learned from other data than {signals.source}; give the same data, "
-            "or another --run"
+            f"{folder} was learned from other data than {signals.source}; {mend}, "
+            "or use another --run"
         )
-    for warning in check_resume(old, new):
-        progress.say(f"note: {warning}")
 
 
 def _announce(learning: Learning, signals: Signals, threads: int, progress: Silent) -> None:
@@ -199,6 +213,9 @@ def _announce(learning: Learning, signals: Signals, threads: int, progress: Sile
 def _planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
     """The recipe with its number of iterations; tells time and memory from a short rehearsal."""
     recipe = learning.recipe
+    if recipe.train.iterations is not None and learning.t >= recipe.train.iterations:
+        progress.say(f"nothing is left to learn: {learning.t} iterations are done")
+        return recipe
     seconds = _rehearse(learning, at_least=3)
     if recipe.train.iterations is None:
         budget = parse_duration(recipe.train.budget or DEFAULT_BUDGET)
@@ -206,11 +223,7 @@ def _planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         scores = SCORES * _score_seconds(learning, seconds)
         left = budget - clock.elapsed() - scores - 0.03 * budget
         iterations = learning.t + max(1, int(left / seconds))
-        recipe = recipe.model_copy(
-            update={"train": recipe.train.model_copy(
-                update={"iterations": iterations, "budget": recipe.train.budget or DEFAULT_BUDGET}
-            )}
-        )  # fmt: skip
+        recipe = _with_plan(recipe, iterations, recipe.train.budget or DEFAULT_BUDGET)
     left = (recipe.train.iterations or 1) - learning.t
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(
@@ -266,11 +279,14 @@ def _learn(
     saver = Saver(folder, learning, signals)
     log_every = max(1, learning.total // 1000)
     progress.begin(learning.t, learning.total)
-    began, interrupted = time.monotonic(), False
+    rows = metrics.load(folder / "metrics.jsonl")
+    began = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
+    interrupted = False
     with _signals_noted() as noted, contextlib.closing(learning.steps(stop)) as steps:
         for step in steps:
             scored = bool(learning.scores) and learning.scores[-1][0] == learning.t
             if learning.t % log_every == 0 or scored or learning.t == stop:
+                learning.check_finite(step)
                 row = metrics.row(learning, step, time.monotonic() - began)
                 metrics.append(folder / "metrics.jsonl", row)
                 progress.update(learning.t, row)
@@ -318,8 +334,9 @@ class Saver:
         """Write one now and delete those no longer wanted."""
         learning, where = self.learning, self.folder / "checkpoints"
         checkpoint.save(where, learning.t, learning.tensors(), self._meta())
-        newest = sorted(checkpoint.steps(where))[-learning.recipe.checkpoint.keep :]
-        checkpoint.prune(where, {*newest, learning.best})
+        # A later one was bad, or this would not be resumed before it: it must not count as new.
+        past = [step for step in checkpoint.steps(where) if step <= learning.t]
+        checkpoint.prune(where, {*past[-learning.recipe.checkpoint.keep :], learning.best})
         self.saved_at, self.saved_t = time.monotonic(), learning.t
 
     def _meta(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class Learning:
             start=self.t,
             chunk=self.chunk,
         )
-        for step in stream:
+        for step in _guarded(stream, self.recipe):
             self.t = step.t + 1
             self._learn_sigma(step)
             yield step
@@ -95,7 +95,8 @@ class Learning:
         else:
             residual, weight = self.mean_square(step), len(step.ids) / len(self.latents)
         due = not held or (self.scores[-1:] and self.scores[-1][0] == self.t)
-        if self.recipe.model.sigma == "learned" and due and math.isfinite(residual):
+        learned = self.recipe.model.sigma == "learned" and self.kernel.samples
+        if learned and due and math.isfinite(residual):
             self.model.likelihood.update(residual, weight)
 
     def mean_square(self, step: Step) -> float:
@@ -120,10 +121,14 @@ class Learning:
         """Stop before a diverged model is saved.
 
         Raises:
-            UserError: the loss or a weight is not finite.
+            UserError: an error or a weight is not finite, or every output is saturated: no
+                gradient is left to learn from.
         """
-        weights = all(torch.isfinite(p).all() for p in self.model.network.parameters())
-        if not (weights and torch.isfinite(step.loss)):
+        weights = list(self.model.network.parameters())
+        finite = all(torch.isfinite(p).all() for p in weights)
+        alive = any(p.grad is None or p.grad.any() for p in weights)
+        errors = [self.mean_square(step), *(score for _, score in self.scores[-1:])]
+        if not (finite and alive and all(map(math.isfinite, errors))):
             now = self.recipe.train.learning_rate
             raise UserError(
                 f"learning diverged at iteration {self.t} with train.learning_rate={now:g}; "
@@ -153,6 +158,16 @@ class Learning:
         self.latents = Latents(rows["ids"], rows["z"], rows["s"])
         _unflatten(self.optimizer, tensors["optimizer"])
         self.t = t
+
+
+def _guarded(stream: Iterator[Step], recipe: Recipe) -> Iterator[Step]:
+    try:
+        yield from stream
+    except torch.linalg.LinAlgError as error:  # of the prior's covariance
+        raise UserError(
+            f"the latents diverged with infer.step_size={recipe.infer.step_size}; "
+            "start a new run with --set infer.step_size=adapt"
+        ) from error
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -25,7 +25,10 @@ def device(name: str) -> torch.device:
         raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
     if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not _has_mps()):
         raise UserError(f"--device {name}: no such device here; use --device auto")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device {name}: no such device; use --device auto") from error
 
 
 def _has_mps() -> bool:
@@ -53,9 +56,16 @@ def set_threads(recipe: Recipe) -> int:
 
     An OMP_NUM_THREADS in the environment is respected when the recipe leaves the choice open.
     """
-    asked = recipe.run.threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
-    torch.set_num_threads(asked or len(os.sched_getaffinity(0)))
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list by level
+    asked = recipe.run.threads or (int(first) if first.isdecimal() else 0)
+    torch.set_num_threads(asked or _processors())
     return torch.get_num_threads()
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):  # Linux: those this process may use
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def peak_memory(where: torch.device) -> int:

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from abprop import checkpoint
 from abprop.alternate import Step
 from abprop.app.learning import Learning
 
@@ -15,7 +16,7 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
     """The line of an iteration.
 
     Keys: iteration, loss (-log p(y, z), mean), mse (training batch, model units), psnr (dB), sigma,
-    s (median step size), diverged (chains put back), seconds (since this process began to learn);
+    s (median step size), diverged (chains put back), seconds (of learning so far);
     after a held-out score also heldout_mse and heldout_psnr.
     """
     mse = max(learning.mean_square(step), 1e-20)
@@ -60,4 +61,5 @@ def load(path: Path) -> list[dict[str, Any]]:
 def cut(path: Path, t: int) -> None:
     """Forget what came after iteration t."""
     kept = [line for line in load(path) if line.get("iteration", 0) <= t]
-    path.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+    if path.exists():
+        checkpoint.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

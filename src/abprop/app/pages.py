@@ -45,7 +45,7 @@ def page(run: Run) -> Page:
 
 
 def _stationary(run: Run) -> bool:
-    return len(run.model.network.latent_shape) > 1
+    return run.meta["data"]["kind"] == "texture" and len(run.model.network.latent_shape) > 1
 
 
 def _subtitle(run: Run) -> str:
@@ -127,7 +127,7 @@ def _object_figures(run: Run) -> list[Figure]:
         figures.append(Figure(
             "The latent plane", "f(z) for z over [-2, 2] x [-2, 2].",
             picture(run, run.latent_grid(), 9)))  # fmt: skip
-    if len(run.names) >= 4:
+    if len(run.names) >= 4 and len(run.model.network.latent_shape) == 1:
         figures.append(Figure(
             "Interpolation", "Along great circles between the latents of four training examples "
             "that lie far apart, in the corners.",
@@ -178,11 +178,12 @@ def _texture_figures(run: Run) -> list[Figure]:
         side = min(256, *own.shape[1:])
         figures.append(Figure(
             "The picture", "All there was to learn from.", picture(run, own.values)))  # fmt: skip
-        crops = run.split().train.take(np.arange(8))
+        crops = run.split().train
+        crops = crops.take(np.arange(min(8, len(crops))))
         pairs = np.concatenate([crops.values, run.reconstruct(crops)])
         figures.append(Figure(
             "Crops", "Crops of the picture (above) and f(z) at their most probable z (below).",
-            picture(run, pairs, 8)))  # fmt: skip
+            picture(run, pairs, len(crops))))  # fmt: skip
     figures.append(Figure(
         "Synthesis", "A new picture, twice as large each way; no crop of it was chosen.",
         picture(run, run.sample(1, size=(2 * side, 2 * side)))))  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -39,7 +38,9 @@ class Bar(Silent):
         self.console.print(line, markup=False)
 
     def begin(self, done: int, total: int) -> None:
-        """Show the bar."""
+        """Show the bar, where there is a terminal to draw it on."""
+        if not self.console.is_terminal:
+            return
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -55,7 +56,6 @@ class Bar(Silent):
             TextColumn("{task.fields[text]}"),
             TimeRemainingColumn(),
             console=self.console,
-            transient=not sys.stderr.isatty(),
             refresh_per_second=4,
         )
         self.bar.start()

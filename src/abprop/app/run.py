@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,8 +127,10 @@ class Run:
                 f"{signals.source}: signals of shape {got}, but this run learned {had}; "
                 "give signals of that shape, or fit a new run with --set data.size"
             )
+        # Floats in [0, 1] shown to a run of 8-bit pictures keep their own units.
+        scale = self.scale if signals.scale.dtype == self.scale.dtype else signals.scale
         return Signals.of(
-            signals.kind, signals.values, signals.hidden, signals.names, self.scale, signals.source
+            signals.kind, signals.values, signals.hidden, signals.names, scale, signals.source
         )
 
     # What can be done -----------------------------------------------------------------------
@@ -142,7 +145,8 @@ class Run:
             size: axis lengths (height, width) other than the learned ones, for a map latent.
             seed: another seed, other signals.
         """
-        n = n or (64 if len(self.model.network.latent_shape) == 1 else 1)
+        if n is None:
+            n = 64 if len(self.model.network.latent_shape) == 1 else 1
         if n < 1:
             raise UserError(f"-n {n}: must be at least 1")
         noise = Noise(seed, "draws")
@@ -195,10 +199,12 @@ class Run:
 
         began = time.monotonic()
         signals = self.given(source, sets)
+        y, hidden = signals.batch(np.arange(len(signals)))
+        scored, unit = None if hidden is None else ~hidden, self.scale.unit
+        # Baselines first: they may refuse, and inference takes long.
+        answers = {name: self._baseline(name, signals, progress) for name in against}
         progress(f"inferring the latents of {len(signals)} signals")
         x, _ = self._infer(signals)
-        y, hidden = signals.batch(np.arange(len(signals)))
-        scored, unit = None if hidden is None else ~hidden, float(np.mean(self.scale.unit))
         latent = self.model.network.latent_shape
         result: dict[str, Any] = {
             "n": len(signals),
@@ -206,14 +212,22 @@ class Run:
             "scored": "all",
             **errors(x.cpu(), y, scored, unit),
         }
-        for name in against:
-            progress(f"fitting {name}")
-            own = self._own_signals()
-            train = own.batch(np.arange(len(own)))[0].numpy()
-            answer = baseline(name, train, y.numpy(), math.prod(latent))
-            result.setdefault("baselines", {})[name] = errors(answer, y, scored, unit)
+        if answers:
+            scores = {name: errors(answer, y, scored, unit) for name, answer in answers.items()}
+            result["baselines"] = scores
         result["seconds"] = round(time.monotonic() - began, 2)
         return result
+
+    def _baseline(self, name: str, signals: Signals, progress: Callable[[str], None]) -> Tensor:
+        own = self._own_signals()
+        if own.hidden is not None or signals.hidden is not None:
+            raise UserError(
+                f"--against {name}: baselines need complete data, and some of these are missing; "
+                "leave --against out"
+            )
+        progress(f"fitting {name}")
+        train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in (own, signals))
+        return baseline(name, train, y, math.prod(self.model.network.latent_shape))
 
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""
@@ -263,15 +277,20 @@ class Run:
             return _far_apart(self.z[:count].flatten(1))
         if len(ids) != 4:
             raise UserError(f"--ids: four corners are needed, got {len(ids)}")
-        rows = torch.searchsorted(self.ids, torch.tensor(ids, device=self.ids.device))
-        for i, row in zip(ids, rows.tolist(), strict=True):
-            if row >= count or int(self.ids[row]) != i:
+        row = {int(i): row for row, i in enumerate(self.ids[:count])}
+        for i in ids:
+            if i not in row:
                 raise UserError(f"--ids {i}: no training example has this id (held out, or none)")
-        return rows.tolist()
+        return [row[i] for i in ids]
 
 
 def load(
-    folder: str | Path, *, data: object = None, device: str = "auto", last: bool = False
+    folder: str | Path,
+    *,
+    data: object = None,
+    device: str = "auto",
+    last: bool = False,
+    say: Callable[[str], None] = warnings.warn,
 ) -> Run:
     """A run from its directory, at its best checkpoint.
 
@@ -280,6 +299,7 @@ def load(
         data: where its data are now, if not where the recipe says.
         device: auto, cuda, mps or cpu.
         last: take the newest checkpoint instead of the best.
+        say: told one line about each checkpoint that is bad.
 
     Raises:
         UserError: it is not a run, or none of its checkpoints is whole.
@@ -287,16 +307,26 @@ def load(
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run directory")
-    recipe, skipped = read_recipe(folder), []
-    found = checkpoint.latest(folder / "checkpoints", skipped.append)
+    recipe, where = read_recipe(folder), machine.device(device)
+    found = checkpoint.latest(folder / "checkpoints", say)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
-    best = min(found.meta["scores"], key=lambda s: s[1], default=(found.step, 0))[0]
-    if not last and best != found.step and best in checkpoint.steps(folder / "checkpoints"):
-        found = checkpoint.load(folder / "checkpoints" / checkpoint.step_name(best))
     machine.set_threads(recipe)
-    where = machine.device(device)
-    return _fitted(folder, recipe, found, where, data)
+    return _fitted(folder, recipe, found if last else _best(folder, found, say), where, data)
+
+
+def _best(
+    folder: Path, newest: checkpoint.Checkpoint, say: Callable[[str], None]
+) -> checkpoint.Checkpoint:
+    """The checkpoint whose held-out score was best, if it is still whole; else the newest."""
+    step = min(newest.meta["scores"], key=lambda s: s[1], default=(newest.step, 0))[0]
+    if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
+        return newest
+    try:
+        return checkpoint.load(folder / "checkpoints" / checkpoint.step_name(step))
+    except checkpoint.CheckpointError as error:
+        say(f"skipped the checkpoint at step {step}: {error}")
+        return newest
 
 
 def _fitted(

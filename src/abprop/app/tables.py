@@ -23,15 +23,28 @@ def write_signals(run: Run, x: np.ndarray, path: Path, names: Sequence[str] | No
         x: (n, C, *size) in data units.
         path: a file, or a folder without an extension.
         names: of the files in a folder.
+
+    Raises:
+        UserError: an extension that cannot hold such signals, or the disk refuses.
     """
     if x.ndim == 4:
         files = save_images(x, path, names=names)
         where = files[0] if len(files) == 1 else path
         return f"{len(x)} pictures of {x.shape[3]}x{x.shape[2]}: {where}"
     columns = run.meta["data"]["columns"] or [f"c{i}" for i in range(x[0].size)]
-    path = path if path.suffix in (".csv", ".npz", ".npy") else path.with_suffix(".csv")
+    path = path if path.suffix else path.with_suffix(".csv")
+    if path.suffix not in (".csv", ".npz", ".npy"):
+        raise UserError(f"{path}: rows are written as .csv, .npy or .npz")
     _write_rows(path, columns, x.reshape(len(x), -1), names)
     return f"{len(x)} rows: {path}"
+
+
+def suffix(run: Run) -> str:
+    """The extension of a file that can hold this run's signals."""
+    if len(run.shape) != 3:
+        return ".csv"
+    eight_bits = run.scale.dtype == "uint8" and run.shape[0] in (1, 3)
+    return ".png" if eight_bits else ".tif"
 
 
 def write_latents(path: Path, names: Sequence[str], z: np.ndarray) -> None:
