@@ -23,6 +23,7 @@ from abprop import checkpoint
 from abprop.app import build, metrics
 from abprop.app.fit import Asked, Clock, fit
 from abprop.app.learning import Learning
+from abprop.app.plan import rehearse
 from abprop.app.progress import Silent
 from abprop.app.recipe import loads
 from abprop.app.run import load
@@ -135,7 +136,7 @@ def test_a_rehearsal_leaves_no_trace(case: str, t: int, shelf: Path):
         for name, v in values.items()
     }
     kept = (learning.t, list(learning.scores), learning.parts)
-    fitting._rehearse(learning, at_least=3)
+    rehearse(learning, at_least=3)
     after = {
         f"{group}/{name}": v
         for group, values in learning.tensors().items()

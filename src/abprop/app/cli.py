@@ -51,12 +51,15 @@ def fit(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="curves in RUN/tensorboard too")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
     from abprop.app.fit import Asked, Clock
     from abprop.app.fit import fit as learn
-    from abprop.app.progress import Bar
+    from abprop.app.progress import Bar, TensorBoard
 
     clock = Clock()
     folder = run or _default_run(source)
@@ -67,8 +70,9 @@ def fit(
         "run.precision": precision,
     }
     asked = Asked(preset, set_ or (), {k: v for k, v in flags.items() if v is not None})
-    with Bar() as progress:
-        outcome = learn(folder, asked, stop_at=stop_at, progress=progress, clock=clock)
+    with Bar() as bar:
+        shown = TensorBoard(bar, folder / "tensorboard") if tensorboard else bar
+        outcome = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
     learning = outcome.learning
     early = learning.t < learning.total
     if early:

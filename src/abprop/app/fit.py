@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from abprop import checkpoint
 from abprop.app import build, machine, metrics
-from abprop.app.learning import HELDOUT_STEPS, SCORES, Learning, summary
+from abprop.app.learning import Learning
+from abprop.app.plan import OVERRUN, Clock, planned, with_plan
 from abprop.app.progress import Silent
 from abprop.app.recipe import (
     Recipe,
@@ -26,19 +23,13 @@ from abprop.app.recipe import (
     load_preset,
     loads,
     parse_duration,
-    parse_every,
 )
 from abprop.app.recipe import build as build_recipe
+from abprop.app.saver import Saver
 from abprop.data import Signals
 from abprop.errors import UserError
 
-DEFAULT_BUDGET = "15m"
 KIND_PRESETS = {"images": "images", "texture": "texture", "table": "table", "array": "table"}
-OVERRUN = 1.25  # a budget is a plan; this much later it is an order
-
-
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM came; the run is saved."""
 
 
 @dataclass
@@ -48,22 +39,6 @@ class Outcome:
     learning: Learning
     signals: Signals
     interrupted: bool = False
-
-
-@dataclass
-class Clock:
-    """When this call began and when it has to stop."""
-
-    began: float = field(default_factory=time.monotonic)
-    limit: float | None = None
-
-    def elapsed(self) -> float:
-        """Seconds since the call."""
-        return time.monotonic() - self.began
-
-    def over(self) -> bool:
-        """The hard limit has passed."""
-        return self.limit is not None and self.elapsed() > self.limit
 
 
 @dataclass(frozen=True)
@@ -81,13 +56,8 @@ class Asked:
         layers = build_recipe(base, [], **_flat(load_preset(self.preset))) if self.preset else base
         recipe = build_recipe(layers, self.sets, **self.overrides)
         if recipe.train.budget == base.train.budget and recipe.train.iterations is None:
-            recipe = _with_plan(recipe, base.train.iterations, base.train.budget)  # planned once
+            recipe = with_plan(recipe, base.train.iterations, base.train.budget)  # planned once
         return recipe
-
-
-def _with_plan(recipe: Recipe, iterations: int | None, budget: str | None) -> Recipe:
-    plan = {"iterations": iterations, "budget": budget}
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update=plan)})
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -124,7 +94,7 @@ def fit(
     _make(folder)
     with checkpoint.lock(folder):
         learning, signals = _prepare(folder, asked, source, progress)
-        learning.recipe = _planned(learning, clock, progress)
+        learning.recipe = planned(learning, clock, progress)
         checkpoint.write_text(folder / "recipe.toml", dumps(learning.recipe))
         if learning.recipe.train.budget:
             clock.limit = OVERRUN * parse_duration(learning.recipe.train.budget)
@@ -207,63 +177,6 @@ def _announce(learning: Learning, signals: Signals, threads: int, progress: Sile
     )
 
 
-# Planning -------------------------------------------------------------------------------------
-
-
-def _planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
-    """The recipe with its number of iterations; tells time and memory from a short rehearsal."""
-    recipe = learning.recipe
-    if recipe.train.iterations is not None and learning.t >= recipe.train.iterations:
-        progress.say(f"nothing is left to learn: {learning.t} iterations are done")
-        return recipe
-    seconds = _rehearse(learning, at_least=3)
-    if recipe.train.iterations is None:
-        budget = parse_duration(recipe.train.budget or DEFAULT_BUDGET)
-        seconds = _rehearse(learning, at_least=8, for_seconds=min(10.0, 0.02 * budget))
-        scores = SCORES * _score_seconds(learning, seconds)
-        left = budget - clock.elapsed() - scores - 0.03 * budget
-        iterations = learning.t + max(1, int(left / seconds))
-        recipe = _with_plan(recipe, iterations, recipe.train.budget or DEFAULT_BUDGET)
-    left = (recipe.train.iterations or 1) - learning.t
-    memory = machine.peak_memory(learning.device) / 2**30
-    progress.say(
-        f"{left} iterations of {seconds:.2g} s: about {left * seconds / 60:.1f} minutes; "
-        f"peak memory about {memory:.2f} GiB"
-    )
-    return recipe
-
-
-def _rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:
-    """Seconds an iteration takes; the state is put back to where it was, bit for bit."""
-    t, scores, parts = learning.t, list(learning.scores), learning.parts
-    saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
-    learning.parts = build.Split(parts.train, parts.ids, parts.originals, None)
-    times, began = [], time.monotonic()
-    # Far from any iteration of the plan, so that no schedule or score is touched.
-    for _ in learning.steps(learning.t + 10_000):
-        times.append(time.monotonic() - began)
-        enough = len(times) > at_least and times[-1] > for_seconds
-        if enough or len(times) > 200:
-            break
-    learning.parts = parts
-    if not saved["optimizer"]:
-        learning.optimizer = build.make_optimizer(learning.recipe, learning.model)
-    learning.restore(saved, t)
-    learning.scores = scores
-    laps = sorted(b - a for a, b in itertools.pairwise(times))
-    return laps[len(laps) // 2]
-
-
-def _score_seconds(learning: Learning, seconds: float) -> float:
-    """What one held-out score costs, from the cost of an iteration."""
-    held = learning.parts.heldout
-    if held is None:
-        return 0.0
-    batch = learning.recipe.train.batch or len(learning.parts.train)
-    passes = (learning.recipe.infer.steps + 1.5) * max(1, -(-batch // learning.chunk))
-    return seconds / passes * HELDOUT_STEPS * -(-len(held) // learning.chunk)
-
-
 # Learning -------------------------------------------------------------------------------------
 
 
@@ -313,48 +226,6 @@ def _name_diverged(learning: Learning, step: Any, progress: Silent) -> None:
             f"note: {len(bad)} chains left the finite numbers at iteration {learning.t} ({names}); "
             "put back and slowed"
         )
-
-
-class Saver:
-    """Writes checkpoints when they are due; keeps the newest and the best."""
-
-    def __init__(self, folder: Path, learning: Learning, signals: Signals) -> None:
-        self.folder, self.learning = folder, learning
-        self.every = parse_every(learning.recipe.checkpoint.every)
-        self.saved_at, self.saved_t = time.monotonic(), learning.t
-        self.data = summary(learning.parts, signals)
-
-    def due(self) -> bool:
-        """A checkpoint is due by time or by iterations."""
-        if self.every.seconds is not None:
-            return time.monotonic() - self.saved_at >= self.every.seconds
-        return self.learning.t - self.saved_t >= (self.every.iterations or 1)
-
-    def save(self) -> None:
-        """Write one now and delete those no longer wanted."""
-        learning, where = self.learning, self.folder / "checkpoints"
-        checkpoint.save(where, learning.t, learning.tensors(), self._meta())
-        # A later one was bad, or this would not be resumed before it: it must not count as new.
-        past = [step for step in checkpoint.steps(where) if step <= learning.t]
-        checkpoint.prune(where, {*past[-learning.recipe.checkpoint.keep :], learning.best})
-        self.saved_at, self.saved_t = time.monotonic(), learning.t
-
-    def _meta(self) -> dict[str, Any]:
-        return {
-            "recipe": self.learning.recipe.model_dump(exclude={"checkpoint", "run"}),
-            "scores": self.learning.scores,
-            "chunk": self.learning.chunk,
-            "dtype": str(self.learning.dtype).removeprefix("torch."),
-            "data": self.data,
-            "versions": {"abprop": _version(), "torch": torch.__version__},
-        }
-
-
-def _version() -> str:
-    try:
-        return version("abprop")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 @contextlib.contextmanager

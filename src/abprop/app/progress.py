@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from abprop.errors import UserError
 
 
 class Silent:
@@ -88,3 +91,44 @@ class Bar(Silent):
         trace: TracebackType | None,
     ) -> None:
         self.end()
+
+
+class TensorBoard(Silent):
+    """Writes every row of metrics to RUN/tensorboard as well, and passes all on.
+
+    Args:
+        shown: what the user sees.
+        folder: where the event file goes.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+
+    def __init__(self, shown: Silent, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError:
+            raise UserError(
+                "--tensorboard: it is not installed; pip install 'abprop[tensorboard]'"
+            ) from None
+        self.shown, self.writer = shown, SummaryWriter(str(folder))
+
+    def say(self, line: str) -> None:
+        """Pass it on."""
+        self.shown.say(line)
+
+    def begin(self, done: int, total: int) -> None:
+        """Pass it on."""
+        self.shown.begin(done, total)
+
+    def update(self, done: int, row: Mapping[str, Any]) -> None:
+        """One scalar for each field of the row."""
+        for key, value in row.items():
+            if key != "iteration":
+                self.writer.add_scalar(key, value, done)
+        self.shown.update(done, row)
+
+    def end(self) -> None:
+        """Close the event file."""
+        self.writer.close()
+        self.shown.end()

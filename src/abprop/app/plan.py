@@ -1,0 +1,91 @@
+"""Planning: how many iterations fit the budget, and what they will cost, from a short rehearsal."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+
+from abprop.app import build, machine
+from abprop.app.learning import HELDOUT_STEPS, SCORES, Learning
+from abprop.app.progress import Silent
+from abprop.app.recipe import Recipe, parse_duration
+
+DEFAULT_BUDGET = "15m"
+OVERRUN = 1.25  # a budget is a plan; this much later it is an order
+
+
+@dataclass
+class Clock:
+    """When this call began and when it has to stop."""
+
+    began: float = field(default_factory=time.monotonic)
+    limit: float | None = None
+
+    def elapsed(self) -> float:
+        """Seconds since the call."""
+        return time.monotonic() - self.began
+
+    def over(self) -> bool:
+        """The hard limit has passed."""
+        return self.limit is not None and self.elapsed() > self.limit
+
+
+def with_plan(recipe: Recipe, iterations: int | None, budget: str | None) -> Recipe:
+    """The recipe with both set, which `build` would not allow: the plan, and what it is for."""
+    plan = {"iterations": iterations, "budget": budget}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=plan)})
+
+
+def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
+    """The recipe with its number of iterations; tells time and memory from a short rehearsal."""
+    recipe = learning.recipe
+    if recipe.train.iterations is not None and learning.t >= recipe.train.iterations:
+        progress.say(f"nothing is left to learn: {learning.t} iterations are done")
+        return recipe
+    seconds = rehearse(learning, at_least=3)
+    if recipe.train.iterations is None:
+        budget = parse_duration(recipe.train.budget or DEFAULT_BUDGET)
+        seconds = rehearse(learning, at_least=8, for_seconds=min(10.0, 0.02 * budget))
+        scores = SCORES * _score_seconds(learning, seconds)
+        left = budget - clock.elapsed() - scores - 0.03 * budget
+        iterations = learning.t + max(1, int(left / seconds))
+        recipe = with_plan(recipe, iterations, recipe.train.budget or DEFAULT_BUDGET)
+    left = (recipe.train.iterations or 1) - learning.t
+    memory = machine.peak_memory(learning.device) / 2**30
+    progress.say(
+        f"{left} iterations of {seconds:.2g} s: about {left * seconds / 60:.1f} minutes; "
+        f"peak memory about {memory:.2f} GiB"
+    )
+    return recipe
+
+
+def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:
+    """Seconds an iteration takes; the state is put back to where it was, bit for bit."""
+    t, scores, parts = learning.t, list(learning.scores), learning.parts
+    saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
+    learning.parts = build.Split(parts.train, parts.ids, parts.originals, None)
+    times, began = [], time.monotonic()
+    # Far from any iteration of the plan, so that no schedule or score is touched.
+    for _ in learning.steps(learning.t + 10_000):
+        times.append(time.monotonic() - began)
+        enough = len(times) > at_least and times[-1] > for_seconds
+        if enough or len(times) > 200:
+            break
+    learning.parts = parts
+    if not saved["optimizer"]:
+        learning.optimizer = build.make_optimizer(learning.recipe, learning.model)
+    learning.restore(saved, t)
+    learning.scores = scores
+    laps = sorted(b - a for a, b in itertools.pairwise(times))
+    return laps[len(laps) // 2]
+
+
+def _score_seconds(learning: Learning, seconds: float) -> float:
+    """What one held-out score costs, from the cost of an iteration."""
+    held = learning.parts.heldout
+    if held is None:
+        return 0.0
+    batch = learning.recipe.train.batch or len(learning.parts.train)
+    passes = (learning.recipe.infer.steps + 1.5) * max(1, -(-batch // learning.chunk))
+    return seconds / passes * HELDOUT_STEPS * -(-len(held) // learning.chunk)
