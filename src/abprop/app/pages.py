@@ -63,7 +63,7 @@ def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         ("latent", "x".join(map(str, facts["latent"]))),
         ("parameters", f"{facts['parameters'] / 1e6:.2f} M"),
         ("iteration", f"{run.step} of {run.recipe.train.iterations}"),
-        ("sigma", f"{facts['sigma']:.3f}"),
+        ("residual of unseen" if run.meta["scores"] else "sigma", f"{facts['sigma']:.3f}"),
     ]
     if "psnr" in last:
         told.append(("training PSNR", f"{last['psnr']:.1f} dB"))
@@ -100,11 +100,16 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[Curve]:
         Curve("Reconstruction", "PSNR, dB",
               {"training batch": series("psnr"), "held out": series("heldout_psnr")}),
         Curve("Loss", "-log p(y, z) per example", {"loss": series("loss")}),
-        Curve("Noise sigma", "model units", {"sigma": series("sigma")}),
+        Curve("Noise sigma", "model units", {"sigma": _moving(series("sigma"))}),
         Curve("Sampler: step size s", "median", {"s": series("s")}, log=True),
     ]  # fmt: skip
     kept = [Curve(c.title, c.unit, {k: v for k, v in c.series.items() if v}, c.log) for c in curves]
     return [curve for curve in kept if curve.series]
+
+
+def _moving(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points, or none if they all lie at one height: a constant is in the recipe."""
+    return points if len({y for _, y in points}) > 1 else []
 
 
 # Pictures -------------------------------------------------------------------------------------
@@ -129,8 +134,8 @@ def _object_figures(run: Run) -> list[Figure]:
             picture(run, run.latent_grid(), 9)))  # fmt: skip
     if len(run.names) >= 4 and len(run.model.network.latent_shape) == 1:
         figures.append(Figure(
-            "Interpolation", "Along great circles between the latents of four training examples "
-            "that lie far apart, in the corners.",
+            "Interpolation", "Along great circles between the latents of the first four training "
+            "examples, in the corners.",
             picture(run, run.interpolate(), 8)))  # fmt: skip
     return [*figures, *_nearest(run, samples[:12])]
 

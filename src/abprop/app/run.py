@@ -167,7 +167,7 @@ class Run:
         """A side x side sheet between four examples, (side^2, C, *size); see `sheet`.
 
         Args:
-            ids: four numbers of training examples; else the first four that are far apart.
+            ids: four numbers of training examples; else the first four.
             side: signals along an edge.
         """
         if len(self.model.network.latent_shape) > 1:
@@ -274,7 +274,7 @@ class Run:
     def _corners(self, ids: Sequence[int] | None) -> list[int]:
         count = len(self.names)
         if ids is None:
-            return _far_apart(self.z[:count].flatten(1))
+            return [i % count for i in range(4)]
         if len(ids) != 4:
             raise UserError(f"--ids: four corners are needed, got {len(ids)}")
         row = {int(i): row for row, i in enumerate(self.ids[:count])}
@@ -349,14 +349,6 @@ def _fitted(
         parameter.requires_grad_(False)
     ids = latents["ids"].to(where)
     return Run(folder, recipe, model, where, found.step, found.meta, ids, z, data)
-
-
-def _far_apart(z: Tensor) -> list[int]:
-    """Four rows, each the farthest from those before it."""
-    rows = [0]
-    while len(rows) < 4 and len(rows) < len(z):
-        rows.append(int(torch.cdist(z, z[rows]).min(1).values.argmax()))
-    return (rows * 4)[:4]
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:
