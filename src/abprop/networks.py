@@ -88,10 +88,10 @@ class LinearGenerator(Generator):
 
     def freeze(self) -> Frozen:
         """z -> (x, v -> W^T v)."""
-        weight = self.weight.detach()
+        weight, d = _padded(self.weight.detach()), self.latent_shape[0]
 
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
-            return self(z).detach(), lambda v: _contract(v.flatten(1), weight)
+            return self(z).detach(), lambda v: (v.flatten(1) @ weight)[:, :d]
 
         return run
 
@@ -172,7 +172,7 @@ class ConvGenerator(Generator):
     def freeze(self) -> Frozen:
         """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
         weights = [self._cast(w.detach()) for w in self.weights]
-        last = self._last_weights()
+        last, dense = self._last_weights(), _padded(self.dense.detach())
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
@@ -188,7 +188,7 @@ class ConvGenerator(Generator):
                 g = self._down(g, weights[-1], padding=1)
                 for w, h in zip(reversed(weights[:-1]), reversed(hidden[1:]), strict=True):
                     g = self._down(_unrelu(g, h), w, padding=1 + self.stationary)
-                return self._contract(_unrelu(g, hidden[0]))
+                return self._contract(_unrelu(g, hidden[0]), dense)
 
             return x, pullback
 
@@ -209,11 +209,11 @@ class ConvGenerator(Generator):
             h = h.reshape(len(z), *self.grid, -1)
         return h.movedim(-1, 1)  # channels last in memory
 
-    def _contract(self, g: Tensor) -> Tensor:
+    def _contract(self, g: Tensor, dense: Tensor) -> Tensor:
         g = g.movedim(1, -1).to(self.dense.dtype)
         if not self.stationary:
             g = g.reshape(len(g), -1)
-        return _contract(g, self.dense).movedim(-1, 1)
+        return (g @ dense)[..., : self.latent_shape[0]].movedim(-1, 1)
 
     def _up(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
         if self.dims == 0:
@@ -286,14 +286,12 @@ def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> int:
     )
 
 
-def _contract(g: Tensor, w: Tensor) -> Tensor:
-    """g @ w, each row's bits independent of the others'.
+def _padded(w: Tensor) -> Tensor:
+    """w with columns of zeros up to a multiple of 16, so that rows of g @ w have bits of their own.
 
-    Matrix kernels choose another order of summation for rows at the edge when w has few columns;
-    a width that is a multiple of 16 has no edge.
+    With fewer columns matrix kernels choose another order of summation for the rows at the edge.
     """
-    columns = w.shape[1]
-    return (g @ F.pad(w, (0, -columns % 16)))[..., :columns]
+    return F.pad(w, (0, -w.shape[1] % 16))
 
 
 def _subpixel(w: Tensor) -> Tensor:
@@ -307,8 +305,8 @@ def _subpixel(w: Tensor) -> Tensor:
 
 
 def _unrelu(g: Tensor, h: Tensor) -> Tensor:
-    """The gradient before a leaky ReLU whose output was h."""
-    return torch.ops.aten.leaky_relu_backward(g, h, SLOPE, True)
+    """The gradient before a leaky ReLU whose output was h, in place of g."""
+    return torch.ops.aten.leaky_relu_backward.grad_input(g, h, SLOPE, True, grad_input=g)
 
 
 NETWORKS = {"conv": ConvGenerator, "linear": LinearGenerator}
