@@ -87,9 +87,9 @@ def test_an_unknown_baseline():
 
 
 def test_nearest():
-    rows, distances = nearest(torch.from_numpy(X), torch.from_numpy(Y))
+    rows, distances = nearest(torch.from_numpy(X), torch.from_numpy(Y).split(3))
     squared = ((X[:, None].astype(np.float64) - Y[None]) ** 2).mean((2, 3, 4))
     assert np.array_equal(rows, squared.argmin(1))
     assert np.allclose(distances, np.sqrt(squared.min(1)), rtol=1e-4)
-    rows, distances = nearest(torch.from_numpy(Y), torch.from_numpy(Y))
+    rows, distances = nearest(torch.from_numpy(Y), [torch.from_numpy(Y)])
     assert rows.tolist() == list(range(7)) and distances.max() < 1e-3

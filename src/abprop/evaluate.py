@@ -10,7 +10,7 @@ psnr     10 log10(4 / mse), dB: the range of model units is 2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -90,13 +90,17 @@ def baseline(name: str, train: np.ndarray, test: np.ndarray, d: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(answer, dtype=np.float32))
 
 
-def nearest(x: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+def nearest(x: Tensor, train: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """For each signal the training signal nearest to it, by squared error.
 
+    Args:
+        x: signals (N, ...).
+        train: training signals in blocks (M_i, ...), so that there may be many.
+
     Returns:
-        Rows of `train` (N,) and root mean squared distances (N,), model units.
+        Rows of the blocks taken together (N,) and root mean squared distances (N,), model units.
     """
-    flat, rows = train.flatten(1), x.flatten(1)
-    distances = torch.cdist(rows, flat) / math.sqrt(rows.shape[1])
+    flat = x.flatten(1)
+    distances = torch.cat([torch.cdist(flat, block.flatten(1)) for block in train], dim=1)
     best = distances.min(1)
-    return best.indices, best.values
+    return best.indices, best.values / math.sqrt(flat.shape[1])

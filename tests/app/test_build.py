@@ -106,3 +106,12 @@ def test_learning_rate_warms_up_and_falls() -> None:
     assert rates[0] < 0.03 and rates[1] > 0.98 and abs(rates[2] - 0.505) < 0.01 and rates[3] < 0.02
     constant = recipe_of(recipe, ["train.schedule=constant"])
     assert build.rate(constant, 999, 1000) == 1.0
+
+
+def test_sigma_is_chosen_from_what_pca_leaves_unexplained() -> None:
+    few, _ = resolved(faces(), "model.latent=2")
+    many, _ = resolved(faces(), "model.latent=20")
+    assert isinstance(few.model.sigma, float) and isinstance(many.model.sigma, float)
+    assert many.model.sigma < few.model.sigma
+    assert resolved(faces(20))[0].model.sigma == "learned"
+    assert resolved(faces(), "model.sigma=0.7")[0].model.sigma == 0.7

@@ -25,6 +25,7 @@ from abprop.priors import PRIORS
 
 MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
 FEWEST_TO_HOLD_OUT = 50
+HEAT = 2.3  # sigma in units of PCA's residual
 
 
 def load_data(recipe: Recipe, source: object = None) -> Signals:
@@ -70,6 +71,8 @@ def _texture_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
         "data.holdout": 0.0,
         "infer.start": "prior",
     }
+    if recipe.model.sigma is None:
+        choices["model.sigma"] = "learned"
     if recipe.model.latent == "auto":
         choices["model.latent"] = f"16x{grid}x{grid}"
     return choices
@@ -80,7 +83,7 @@ def _object_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
     if recipe.model.latent == "auto":
         d = min(100, max(2, len(signals) // 10), max(1, numbers // 4))
         choices["model.latent"] = str(d)
-    vector = len(parse_latent(str(choices.get("model.latent", recipe.model.latent)))) == 1
+    vector = "x" not in choices.get("model.latent", recipe.model.latent)
     if recipe.data.mirror == "auto":
         choices["data.mirror"] = "yes" if vector and _mirrors(signals) else "no"
     if recipe.data.shift is None:
@@ -90,7 +93,32 @@ def _object_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
         choices["infer.start"] = "pca" if vector and complete else "prior"
     if len(signals) < FEWEST_TO_HOLD_OUT:
         choices["data.holdout"] = 0.0
+    if recipe.model.sigma is None:
+        choices["model.sigma"] = _hot_sigma(signals, _dimension(recipe, choices))
     return choices
+
+
+def _dimension(recipe: Recipe, choices: dict[str, Any]) -> int:
+    return math.prod(parse_latent(choices.get("model.latent", recipe.model.latent)))
+
+
+def _hot_sigma(signals: Signals, d: int) -> float | str:
+    """HEAT times the residual that PCA leaves on examples it has not seen.
+
+    Hotter than the residual itself: the noise of the chains is what keeps f from memorising (the
+    table is in docs/results.md). "learned" where PCA cannot tell: few examples, or incomplete ones.
+    """
+    stride = -(-len(signals) // 2000)
+    rows = range(0, len(signals), stride)
+    if signals.hidden is not None or 3 * len(rows) // 4 <= d + 1:
+        return "learned"
+    x = _flat(signals, rows)
+    unseen = torch.arange(len(x)) % 4 == 0
+    mean = x[~unseen].mean(0)
+    axes = _principal_axes(x[~unseen] - mean, min(d, x.shape[1]))
+    rest = x[unseen] - mean
+    residual = (rest - rest @ axes @ axes.T).square().mean().sqrt().item()
+    return round(min(1.0, max(0.05, HEAT * residual)), 3)
 
 
 def _shift(signals: Signals) -> int:
@@ -155,7 +183,8 @@ def make_model(recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype) -> Mo
         return noise.at(torch.zeros(1, dtype=torch.int64), next(draws)).normal(size)[0]
 
     network.reset(normal)
-    sigma = 0.3 if recipe.model.sigma == "learned" else float(recipe.model.sigma)
+    learned = recipe.model.sigma in (None, "learned")
+    sigma = 0.3 if learned else float(recipe.model.sigma or 0)
     floor = 0.05 if recipe.data.holdout else 0.1  # without held-out data sigma chases memorising
     return Model(network, PRIORS[recipe.model.prior](latent), Gaussian(sigma, min(floor, sigma)))
 

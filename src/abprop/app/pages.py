@@ -168,8 +168,9 @@ def _nearest(run: Run, samples: np.ndarray) -> list[Figure]:
     if _own(run) is None:
         return []
     train = run.split().train
-    y = torch.from_numpy(train.scale.to_model(train.values))
-    rows, _ = nearest(torch.from_numpy(run.scale.to_model(samples)), y)
+    blocks = (train.batch(torch.arange(i, min(i + 512, len(train))))[0]
+              for i in range(0, len(train), 512))  # fmt: skip
+    rows, _ = nearest(torch.from_numpy(run.scale.to_model(samples)), blocks)
     pairs = np.concatenate([samples, train.values[rows.numpy()]])
     return [Figure(
         "Is it memory?", "The first samples (above) and the training pictures nearest to them in "

@@ -196,7 +196,9 @@ class Generator(_Section):
     )
     latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
     channels: Positive | None = _key(None, "channels at the finest scale; else chosen")
-    sigma: Sigma = _key("learned", "noise in model units [-1, 1]: a number, or learned")
+    sigma: Sigma | None = _key(
+        None, "noise in model units [-1, 1]: a number, or learned; else chosen"
+    )
     prior: Literal["standard", "gaussian"] = _key(
         "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
     )
