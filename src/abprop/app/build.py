@@ -110,7 +110,8 @@ def _hot_sigma(signals: Signals, d: int) -> float | str:
     """
     stride = -(-len(signals) // 2000)
     rows = range(0, len(signals), stride)
-    if signals.hidden is not None or 3 * len(rows) // 4 <= d + 1:
+    few = len(rows) < FEWEST_TO_HOLD_OUT or 3 * len(rows) // 4 <= d + 1
+    if signals.hidden is not None or few:
         return "learned"
     x = _flat(signals, rows)
     unseen = torch.arange(len(x)) % 4 == 0
