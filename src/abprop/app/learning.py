@@ -88,15 +88,15 @@ class Learning:
 
     def _learn_sigma(self, step: Step) -> None:
         """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
-        held = self.parts.heldout is not None
-        if held and (self.t % self.score_every == 0 or self.t == self.total):
-            self.scores.append((self.t, self.score_heldout()))
-            residual, weight = self.scores[-1][1], 0.5
-        else:
-            residual, weight = self.mean_square(step), len(step.ids) / len(self.latents)
-        due = not held or (self.scores[-1:] and self.scores[-1][0] == self.t)
         learned = self.recipe.model.sigma == "learned" and self.kernel.samples
-        if learned and due and math.isfinite(residual):
+        if self.parts.heldout is None:
+            residual, weight = self.mean_square(step), len(step.ids) / len(self.latents)
+        elif self.t % self.score_every == 0 or self.t == self.total:
+            residual, weight = self.score_heldout(), 0.5
+            self.scores.append((self.t, residual))
+        else:
+            return
+        if learned and math.isfinite(residual):
             self.model.likelihood.update(residual, weight)
 
     def mean_square(self, step: Step) -> float:
