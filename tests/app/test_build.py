@@ -100,6 +100,29 @@ def test_a_texture_is_cut_into_crops_with_map_latents() -> None:
     assert model.network(torch.zeros(1, 16, 5, 5)).shape == (1, 3, 96, 96)
 
 
+def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
+    rng = np.random.default_rng(1)
+    smooth = np.kron(rng.integers(0, 255, (12, 12)), np.ones((16, 16))).astype(np.uint8)
+    signals = read(smooth, kind="texture")
+    recipe = build.resolve(recipe_of(None, ["data.crop=64", "data.crops=40"]), signals)
+    assert recipe.infer.start == "pca"
+    parts = build.split(recipe, signals)
+    model = build.make_model(recipe, parts.train.shape, torch.float32)
+    z = build.make_latents(recipe, parts, model).z
+    assert z.shape == (40, *model.network.latent_shape)
+    assert abs(z.square().mean() - 1) < 1e-4
+    y = parts.train.batch(torch.arange(40))[0]
+
+    def alike(piece: torch.Tensor, cell: torch.Tensor) -> float:
+        """How well distances between pieces agree with those between a cell's latents."""
+        apart = torch.cdist(piece.flatten(1), piece.flatten(1)), torch.cdist(cell, cell)
+        return torch.corrcoef(torch.stack([d.flatten() for d in apart]))[0, 1].item()
+
+    own = alike(y[:, :, :32, :32], z[:, :, 1, 1])
+    assert own > 0.95 and own > alike(y[:, :, 32:, 32:], z[:, :, 1, 1])
+    assert alike(y[:, :, 32:, :32], z[:, :, 2, 1]) > 0.95
+
+
 def test_learning_rate_warms_up_and_falls() -> None:
     recipe = recipe_of(None, ["train.learning_rate=1.0"])
     rates = [build.rate(recipe, t, 1000) for t in (0, 49, 500, 999)]

@@ -69,8 +69,9 @@ def _texture_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
         "data.mirror": "no",
         "data.shift": 0,
         "data.holdout": 0.0,
-        "infer.start": "prior",
     }
+    if recipe.infer.start == "auto":
+        choices["infer.start"] = "pca" if signals.hidden is None else "prior"
     if recipe.model.sigma is None:
         choices["model.sigma"] = "learned"
     if recipe.model.latent == "auto":
@@ -200,7 +201,7 @@ def make_latents(recipe: Recipe, parts: Split, model: Model) -> Latents:
     """Chains at their start: draws from N(0, I), or principal component scores."""
     shape = model.network.latent_shape
     if recipe.infer.start == "pca":
-        z = _scores(parts, shape[0])
+        z = _scores(parts, shape[0]) if len(shape) == 1 else _cell_scores(parts, model)
         model.prior.update(z, 1.0)
     else:
         z = Noise(recipe.seed, "start").at(parts.ids).normal(shape).float()
@@ -230,6 +231,29 @@ def _scores(parts: Split, d: int) -> Tensor:
     scores = [(_flat(parts.train, range(i, i + 1024)) - mean) @ axes for i in blocks]
     z = torch.cat(scores)
     return z / z.square().mean().sqrt().clamp_min(1e-6)
+
+
+def _cell_scores(parts: Split, model: Model) -> Tensor:
+    """Principal component scores of the piece of each crop that a map's cell lies over.
+
+    (M, k, *grid), on one common scale. Cells beyond the edge see the edge repeated.
+    """
+    channels, *grid = model.network.latent_shape
+    cell = 2**model.network.stages
+    y = parts.train.batch(torch.arange(len(parts.train)))[0]
+    padded = torch.nn.functional.pad(y, (2 * cell,) * 4, mode="replicate")
+    starts = [
+        [round(n / 2 + (i - g / 2) * cell) + 2 * cell for i in range(g)]
+        for n, g in zip(y.shape[2:], grid, strict=True)
+    ]
+    pieces = torch.stack(
+        [padded[:, :, a : a + cell, b : b + cell].flatten(1) for a in starts[0] for b in starts[1]],
+        dim=1,
+    ).flatten(0, 1)  # (M h w, C cell cell)
+    mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // 2000)]
+    scores = (pieces - mean) @ _principal_axes(some - mean, channels)
+    z = scores.reshape(len(y), *grid, channels).movedim(-1, 1)
+    return (z / z.square().mean().sqrt().clamp_min(1e-6)).contiguous()
 
 
 def _principal_axes(x: Tensor, d: int) -> Tensor:
