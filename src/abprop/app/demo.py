@@ -57,7 +57,12 @@ def _joined(first: Run, second: Run) -> Page:
     return Page(
         title="abprop: two generators learned on this machine",
         subtitle="Digits from 1,797 small pictures, and gravel from one photograph",
-        facts=[*pages[0].facts[:3], *pages[1].facts[:3]],
+        facts=[
+            (f"{what}: {name}", value)
+            for what, p in zip(("digits", "gravel"), pages, strict=True)
+            for name, value in p.facts
+            if name in ("latent", "parameters", "time to learn")
+        ],
         notes=[
             "No encoder and no discriminator: every example's latent factors were inferred by "
             "Langevin dynamics while the generator learned (alternating back-propagation).",

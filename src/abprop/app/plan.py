@@ -6,6 +6,8 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
+import torch
+
 from abprop.app import build, machine
 from abprop.app.learning import HELDOUT_STEPS, SCORES, Learning
 from abprop.app.progress import Silent
@@ -47,6 +49,8 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
     if recipe.train.iterations is None:
         budget = parse_duration(recipe.train.budget or DEFAULT_BUDGET)
         seconds = rehearse(learning, at_least=8, for_seconds=min(10.0, 0.02 * budget))
+        if recipe.run.threads == 0:
+            recipe, seconds = _with_threads(learning, recipe, seconds, progress)
         scores = SCORES * _score_seconds(learning, seconds)
         left = budget - clock.elapsed() - scores - 0.03 * budget
         iterations = learning.t + max(1, int(left / seconds))
@@ -79,6 +83,25 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     learning.scores = scores
     laps = sorted(b - a for a, b in itertools.pairwise(times))
     return laps[len(laps) // 2]
+
+
+def _with_threads(
+    learning: Learning, recipe: Recipe, seconds: float, progress: Silent
+) -> tuple[Recipe, float]:
+    """One thread where it is faster: for small networks, or beside other busy programs.
+
+    Threads that wait for each other at every layer crawl when one of them is kept waiting.
+    """
+    threads = torch.get_num_threads()
+    if threads > 1:
+        torch.set_num_threads(1)
+        alone = rehearse(learning, at_least=3)
+        if alone < seconds:
+            progress.say(f"one thread is faster here than {threads}")
+            threads, seconds = 1, alone
+        torch.set_num_threads(threads)
+    machines = recipe.run.model_copy(update={"threads": threads})
+    return recipe.model_copy(update={"run": machines}), seconds
 
 
 def _score_seconds(learning: Learning, seconds: float) -> float:
