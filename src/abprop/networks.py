@@ -169,10 +169,11 @@ class ConvGenerator(Generator):
             h = F.leaky_relu(self._up(h, self._cast(w), b), SLOPE)
         return self._finish(self._last(h, *self._last_weights()), z)
 
+    @torch.no_grad()
     def freeze(self) -> Frozen:
         """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
-        weights = [self._cast(w.detach()) for w in self.weights]
-        last, dense = self._last_weights(), _padded(self.dense.detach())
+        weights = [self._cast(w) for w in self.weights]
+        last, dense = self._last_weights(), _padded(self.dense)
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:

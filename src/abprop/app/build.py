@@ -84,7 +84,8 @@ def _object_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
     if recipe.model.latent == "auto":
         d = min(100, max(2, len(signals) // 10), max(1, numbers // 4))
         choices["model.latent"] = str(d)
-    vector = "x" not in choices.get("model.latent", recipe.model.latent)
+    latent = parse_latent(choices.get("model.latent", recipe.model.latent))
+    vector = len(latent) == 1
     if recipe.data.mirror == "auto":
         choices["data.mirror"] = "yes" if vector and _mirrors(signals) else "no"
     if recipe.data.shift is None:
@@ -95,12 +96,8 @@ def _object_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
     if len(signals) < FEWEST_TO_HOLD_OUT:
         choices["data.holdout"] = 0.0
     if recipe.model.sigma is None:
-        choices["model.sigma"] = _hot_sigma(signals, _dimension(recipe, choices))
+        choices["model.sigma"] = _hot_sigma(signals, math.prod(latent))
     return choices
-
-
-def _dimension(recipe: Recipe, choices: dict[str, Any]) -> int:
-    return math.prod(parse_latent(choices.get("model.latent", recipe.model.latent)))
 
 
 def _hot_sigma(signals: Signals, d: int) -> float | str:
@@ -229,8 +226,7 @@ def _scores(parts: Split, d: int) -> Tensor:
     axes = _principal_axes(originals - mean, d)
     blocks = range(0, len(parts.train), 1024)  # copies may be many: never all of them as floats
     scores = [(_flat(parts.train, range(i, i + 1024)) - mean) @ axes for i in blocks]
-    z = torch.cat(scores)
-    return z / z.square().mean().sqrt().clamp_min(1e-6)
+    return _one_scale(torch.cat(scores))
 
 
 def _cell_scores(parts: Split, model: Model) -> Tensor:
@@ -252,8 +248,11 @@ def _cell_scores(parts: Split, model: Model) -> Tensor:
     ).flatten(0, 1)  # (M h w, C cell cell)
     mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // 2000)]
     scores = (pieces - mean) @ _principal_axes(some - mean, channels)
-    z = scores.reshape(len(y), *grid, channels).movedim(-1, 1)
-    return (z / z.square().mean().sqrt().clamp_min(1e-6)).contiguous()
+    return _one_scale(scores.reshape(len(y), *grid, channels).movedim(-1, 1).contiguous())
+
+
+def _one_scale(z: Tensor) -> Tensor:
+    return z / z.square().mean().sqrt().clamp_min(1e-6)
 
 
 def _principal_axes(x: Tensor, d: int) -> Tensor:

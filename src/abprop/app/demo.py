@@ -30,19 +30,17 @@ def demo(folder: Path, say: Callable[[str], None]) -> Path:
     say("1 of 2: a generator of handwritten digits (scikit-learn's, 1,797 of 8x8)")
     pixels = load_digits(return_X_y=True)[0]  # 0..16
     digits = (pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
-    first = _learn(folder / "digits", digits, say, {"train.budget": DIGITS_BUDGET})
+    first = _learn(folder / "digits", digits, {"train.budget": DIGITS_BUDGET})
     say("2 of 2: a texture from one photograph (gravel, scikit-image's, CC0)")
     gravel_256 = np.ascontiguousarray(gravel()[:256, :256])
-    second = _learn(folder / "gravel", gravel_256, say, {"train.budget": TEXTURE_BUDGET})
+    second = _learn(folder / "gravel", gravel_256, {"train.budget": TEXTURE_BUDGET})
     path = folder / "report.html"
     write(path, _joined(first, second))
     say(f"report: {path}")
     return path
 
 
-def _learn(
-    folder: Path, array: np.ndarray, say: Callable[[str], None], keys: dict[str, object]
-) -> Run:
+def _learn(folder: Path, array: np.ndarray, keys: dict[str, object]) -> Run:
     asked = Asked(None, (), {"data.source": "<array>", **keys})
     with Bar() as progress:
         fit(folder, asked, source=array, progress=progress)

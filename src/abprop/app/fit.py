@@ -37,7 +37,6 @@ class Outcome:
     """How a call of `fit` ended."""
 
     learning: Learning
-    signals: Signals
     interrupted: bool = False
 
 
@@ -100,7 +99,7 @@ def fit(
             clock.limit = OVERRUN * parse_duration(learning.recipe.train.budget)
         stop = min(stop_at or learning.total, learning.total)
         interrupted = _learn(folder, learning, signals, stop, progress, clock)
-    return Outcome(learning, signals, interrupted)
+    return Outcome(learning, interrupted)
 
 
 def _make(folder: Path) -> None:
@@ -163,8 +162,9 @@ def _check_data(folder: Path, old: Recipe, new: Recipe, signals: Signals) -> Non
 
 def _announce(learning: Learning, signals: Signals, threads: int, progress: Silent) -> None:
     recipe, parts = learning.recipe, learning.parts
-    size = "x".join(map(str, learning.parts.train.shape))
-    copies = f", {len(parts.train) - parts.originals} copies" if recipe.data.mirror == "yes" else ""
+    size = "x".join(map(str, parts.train.shape))
+    extra = len(parts.train) - parts.originals
+    copies = f", {extra} copies" if extra else ""
     held = f", {len(parts.heldout)} held out" if parts.heldout else ""
     count = sum(p.numel() for p in learning.model.network.parameters())
     what = f"{len(parts.train)} crops of one {signals.kind}" if signals.kind == "texture" else (

@@ -14,6 +14,7 @@ from abprop.app.progress import Silent
 from abprop.app.recipe import Recipe, parse_duration
 
 DEFAULT_BUDGET = "15m"
+LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
 
@@ -45,8 +46,9 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
     if recipe.train.iterations is not None and learning.t >= recipe.train.iterations:
         progress.say(f"nothing is left to learn: {learning.t} iterations are done")
         return recipe
-    seconds = rehearse(learning, at_least=3)
-    if recipe.train.iterations is None:
+    if recipe.train.iterations is not None:
+        seconds = rehearse(learning, at_least=3)
+    else:
         budget = parse_duration(recipe.train.budget or DEFAULT_BUDGET)
         seconds = rehearse(learning, at_least=8, for_seconds=min(10.0, 0.02 * budget))
         if recipe.run.threads == 0:
@@ -74,7 +76,8 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     for _ in learning.steps(learning.t + 10_000):
         times.append(time.monotonic() - began)
         enough = len(times) > at_least and times[-1] > for_seconds
-        if enough or len(times) > 200:
+        slow = len(times) > 1 and times[-1] > LONGEST
+        if enough or slow or len(times) > 200:
             break
     learning.parts = parts
     if not saved["optimizer"]:

@@ -164,7 +164,7 @@ class Run:
         return self._infer(self.given(source, sets))[1].cpu().numpy()
 
     def interpolate(self, ids: Sequence[int] | None = None, side: int = 8) -> np.ndarray:
-        """A side x side sheet between four examples, (side^2, C, *size); see `sheet`.
+        """A side x side sheet between four examples, (side^2, C, *size).
 
         Args:
             ids: four numbers of training examples; else the first four.
