@@ -18,14 +18,14 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
     ("errors", "noise"),
-    ("priors", "likelihoods", "operators", "networks"),
-    ("model",),
+    ("priors", "likelihoods", "operators", "networks", "principal"),
+    ("model", "residuals"),
     ("inference",),
     ("latents",),
     ("alternate",),
     ("data", "distributed", "checkpoint"),
     ("tasks",),
-    ("evaluate",),
+    ("evaluate", "baselines"),
     ("estimator",),
     ("app",),
 )

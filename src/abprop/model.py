@@ -68,6 +68,11 @@ class Model(nn.Module):
 
         return score
 
+    def at_sigma(self, sigma: float) -> Model:
+        """The same network and prior, observed with another noise."""
+        likelihood = Gaussian(sigma, floor=0.0).to(self.likelihood.sigma.device)
+        return Model(self.network, self.prior, likelihood)
+
     def mean_latent(self, count: int) -> Tensor:
         """The prior's mean, `count` times: (count, *latent_shape)."""
         zeros = self.likelihood.sigma.new_zeros(count, *self.network.latent_shape)

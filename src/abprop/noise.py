@@ -58,9 +58,9 @@ class Noise:
         digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
         self.key = (int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little"))
 
-    def at(self, ids: Tensor, t: int = 0, chain: int = 0) -> Keyed:
-        """The noise of examples `ids` (B,) at iteration `t` of chain `chain`."""
-        return Keyed(self.key, ids, t, chain)
+    def at(self, ids: Tensor, t: int = 0, chain: int | Tensor = 0) -> Keyed:
+        """The noise of examples `ids` (B,) at iteration `t`, of one chain or a chain for each."""
+        return Keyed(self.key, ids, t, torch.as_tensor(chain, device=ids.device).expand(len(ids)))
 
     def uniform(self, count: int, t: int = 0) -> Tensor:
         """`count` float64 numbers in (0, 1) that belong to no example."""
@@ -74,18 +74,18 @@ class Noise:
 class Keyed:
     """The noise of one batch at one iteration; `keyed[rows]` is that of some of its examples."""
 
-    def __init__(self, key: tuple[int, int], ids: Tensor, t: int, chain: int) -> None:
+    def __init__(self, key: tuple[int, int], ids: Tensor, t: int, chain: Tensor) -> None:
         self.key, self.ids, self.t, self.chain = key, ids, t, chain
 
     def __getitem__(self, rows: Tensor | slice) -> Keyed:
-        return Keyed(self.key, self.ids[rows], self.t, self.chain)
+        return Keyed(self.key, self.ids[rows], self.t, self.chain[rows])
 
     def bits(self, count: int, step: int = 0) -> Tensor:
         """`count` 32-bit words for each example, int64 (B, count)."""
         blocks = -(-count // 4)
         ids = self.ids.to(torch.int64)[:, None]
         block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
-        chain, t = torch.full_like(block, self.chain), torch.full_like(block, self.t)
+        chain, t = self.chain.to(torch.int64)[:, None], torch.full_like(block, self.t)
         return philox((ids, chain, t, block), self.key).flatten(1)[:, :count]
 
     def uniform(self, count: int, step: int = 0) -> Tensor:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from abprop.errors import UserError
-from abprop.inference import chunks, solve
+from abprop.inference import Langevin, State, chunks, infer, solve
 from abprop.model import Model
-from abprop.noise import Noise
+from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
+from abprop.residuals import Law, Residual
 
 
 @torch.no_grad()
@@ -133,3 +136,84 @@ def latent_grid(model: Model, side: int = 9, extent: float = 2.0, *, chunk: int 
     axis = torch.linspace(-extent, extent, side)
     z = torch.cartesian_prod(axis.flip(0), axis).flip(1)
     return generate(model, z.to(model.likelihood.sigma), chunk=chunk)
+
+
+class Recovered(NamedTuple):
+    """A block of recovered signals."""
+
+    rows: Tensor  # which of the signals, (b,)
+    draws: Tensor  # posterior draws, observed entries as they were, (b, K, C, *size)
+    mean: Tensor  # of the posterior: the mean over chains of f(z) and its expected residual
+    generated: Tensor  # the mean over chains of f(z) alone
+
+
+def recover(
+    model: Model,
+    y: Tensor,
+    hidden: Tensor,
+    residual: Residual,
+    *,
+    draws: int,
+    ids: Tensor,
+    seed: int = 0,
+    steps: int = 60,
+    chunk: int = 64,
+) -> Iterator[Recovered]:
+    """Posterior draws of signals some entries of which are hidden.
+
+    A draw is f(z) of one chain plus a residual: at observed entries y itself, at hidden ones drawn
+    given the observed residuals of the same chain. All chains of a block run side by side.
+
+    Args:
+        model: the fitted model.
+        y: signals (B, C, *size); anything where hidden.
+        hidden: bool (B, 1 or C, *size).
+        residual: law of y - f(z) for signals like these.
+        draws: K, chains of each example.
+        ids: what keys each example's noise, (B,).
+        seed: of that noise.
+        steps: Langevin steps of a chain from the most probable z.
+        chunk: chains in one pass.
+
+    Yields:
+        Blocks of `chunk` examples, in order.
+    """
+    hidden = hidden.expand_as(y)
+    y = torch.where(hidden, torch.zeros((), dtype=y.dtype, device=y.device), y)
+    for rows in torch.arange(len(y), device=y.device).split(chunk):
+        law, shown = residual.on(hidden[rows]), ~hidden[rows][:, None]
+        noise = _each_chain(Noise(seed, "recover"), ids[rows], draws)
+        z = _chains(model, law, y[rows], draws, noise, steps, chunk)
+        x = generate(model, z, chunk=chunk).unflatten(0, (len(rows), draws))
+        rest = y[rows][:, None] - x
+        noise = _each_chain(Noise(seed, "residual"), ids[rows], draws)
+        normal = noise.normal(tuple(y.shape[1:])).to(x).reshape(x.shape)
+        e, expected = law.fill(rest, normal), law.fill(rest, torch.zeros_like(normal))
+        kept = y[rows][:, None]
+        yield Recovered(
+            rows,
+            torch.where(shown, kept, x + e),
+            torch.where(shown, kept, x + expected).mean(1),
+            x.mean(1),
+        )
+
+
+def _each_chain(noise: Noise, ids: Tensor, draws: int) -> Keyed:
+    """The noise of `draws` chains of each example, those of one example in a row."""
+    chain = torch.arange(draws, device=ids.device).repeat(len(ids))
+    return noise.at(ids.repeat_interleave(draws), chain=chain)
+
+
+def _chains(
+    model: Model, law: Law, y: Tensor, draws: int, noise: Keyed, steps: int, chunk: int
+) -> Tensor:
+    """Latents of `draws` chains of each example, (B K, *latent_shape)."""
+    measured = law.A(y)
+    model = model.at_sigma(law.sigma)
+    z, _ = solve(model, measured, law.A, chunk=chunk)
+    rows = torch.arange(len(y), device=y.device).repeat_interleave(draws)
+    state = State(z[rows], torch.full((len(rows),), 0.1 * law.sigma, device=y.device))
+    state, _ = infer(
+        model, measured[rows], law.A[rows], state, Langevin(), steps=steps, noise=noise, chunk=chunk
+    )
+    return state.z

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from abprop.alternate import Batch
+from abprop.app import sensors, starts
 from abprop.app.recipe import Recipe, build, parse_latent
-from abprop.data import Signals, crops, mirror_ratio, mirrored, read, shifted
-from abprop.errors import UserError
+from abprop.app.sensors import Sensor
+from abprop.data import Signals, crops, mirrored, read, set_aside, shifted
 from abprop.inference import KERNELS, Kernel
 from abprop.latents import Latents
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
 from abprop.networks import NETWORKS, ConvGenerator, LinearGenerator
 from abprop.noise import Noise
-from abprop.operators import Operator, observe
 from abprop.priors import PRIORS
 
-MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
 FEWEST_TO_HOLD_OUT = 50
-HEAT = 2.3  # sigma in units of PCA's residual
 
 
 def load_data(recipe: Recipe, source: object = None) -> Signals:
@@ -39,6 +37,9 @@ def load_data(recipe: Recipe, source: object = None) -> Signals:
         select=data.select,
         limit=data.limit,
         range=data.range,
+        masks=data.masks,
+        hide=data.hide,
+        seed=recipe.seed,
     )
 
 
@@ -47,13 +48,14 @@ def resolve(recipe: Recipe, signals: Signals) -> Recipe:
     choices: dict[str, Any] = {"data.kind": signals.kind}
     if not recipe.data.fingerprint:
         choices["data.fingerprint"] = signals.fingerprint
-    if signals.kind == "texture":
+    sensor = sensors.sensor(recipe, signals)
+    if signals.kind == "texture" and sensor.operator is None:
         choices |= _texture_choices(recipe, signals)
     else:
-        choices |= _object_choices(recipe, signals)
+        choices |= _object_choices(recipe, sensors.learned_from(recipe, sensor, signals))
     if recipe.model.channels is None:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
-        halvings = round(math.log2(max(8, min(signals.shape[1:], default=8)) / 8))
+        halvings = round(math.log2(max(8, min(sensor.shape[1:], default=8)) / 8))
         choices["model.channels"] = max(32, 256 >> max(0, halvings))
     return build(recipe, **choices)
 
@@ -71,7 +73,7 @@ def _texture_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
         "data.holdout": 0.0,
     }
     if recipe.infer.start == "auto":
-        choices["infer.start"] = "pca" if signals.hidden is None else "prior"
+        choices["infer.start"] = "pca"
     if recipe.model.sigma is None:
         choices["model.sigma"] = "learned"
     if recipe.model.latent == "auto":
@@ -87,49 +89,22 @@ def _object_choices(recipe: Recipe, signals: Signals) -> dict[str, Any]:
     latent = parse_latent(choices.get("model.latent", recipe.model.latent))
     vector = len(latent) == 1
     if recipe.data.mirror == "auto":
-        choices["data.mirror"] = "yes" if vector and _mirrors(signals) else "no"
+        choices["data.mirror"] = "yes" if vector and starts.mirrors(signals) else "no"
     if recipe.data.shift is None:
         choices["data.shift"] = _shift(signals) if vector else 0
     if recipe.infer.start == "auto":
-        complete = signals.hidden is None and len(signals) >= 20
-        choices["infer.start"] = "pca" if vector and complete else "prior"
+        choices["infer.start"] = "pca" if vector and len(signals) >= 20 else "prior"
     if len(signals) < FEWEST_TO_HOLD_OUT:
         choices["data.holdout"] = 0.0
     if recipe.model.sigma is None:
-        choices["model.sigma"] = _hot_sigma(signals, math.prod(latent))
+        choices["model.sigma"] = starts.hot_sigma(signals, math.prod(latent))
     return choices
-
-
-def _hot_sigma(signals: Signals, d: int) -> float | str:
-    """HEAT times the residual that PCA leaves on examples it has not seen.
-
-    Hotter than the residual itself: the noise of the chains is what keeps f from memorising (the
-    table is in docs/results.md). "learned" where PCA cannot tell: few examples, or incomplete ones.
-    """
-    stride = -(-len(signals) // 2000)
-    rows = range(0, len(signals), stride)
-    few = len(rows) < FEWEST_TO_HOLD_OUT or 3 * len(rows) // 4 <= d + 1
-    if signals.hidden is not None or few:
-        return "learned"
-    x = _flat(signals, rows)
-    unseen = torch.arange(len(x)) % 4 == 0
-    mean = x[~unseen].mean(0)
-    axes = _principal_axes(x[~unseen] - mean, min(d, x.shape[1]))
-    rest = x[unseen] - mean
-    residual = (rest - rest @ axes @ axes.T).square().mean().sqrt().item()
-    return round(min(1.0, max(0.05, HEAT * residual)), 3)
 
 
 def _shift(signals: Signals) -> int:
     """Pixels of a shift that no viewer would call another picture; 0 where there are plenty."""
     few = FEWEST_TO_HOLD_OUT <= len(signals) <= 5000
     return min(signals.shape[1:]) // 32 if signals.kind == "images" and few else 0
-
-
-def _mirrors(signals: Signals) -> bool:
-    if signals.kind != "images" or len(signals) < FEWEST_TO_HOLD_OUT or signals.hidden is not None:
-        return False
-    return mirror_ratio(signals.scale.to_model(signals.values), seed=0) < MIRROR_LIMIT
 
 
 @dataclass(frozen=True)
@@ -141,21 +116,27 @@ class Split:
         ids: their ids, ascending int64: id + k N for the k-th copy of an example.
         originals: how many are no copies.
         heldout: examples only scored, or None.
+        sensor: how they were observed.
     """
 
     train: Signals
     ids: Tensor
     originals: int
     heldout: Signals | None
+    sensor: Sensor
 
 
 def split(recipe: Recipe, signals: Signals) -> Split:
-    """Hold out by id, cut a texture into crops, append mirrored and shifted copies."""
-    data = recipe.data
+    """Set aside, hold out by id, cut a texture into crops, append mirrored and shifted copies."""
+    data, sensor = recipe.data, sensors.sensor(recipe, signals)
+    signals = sensors.learned_from(recipe, sensor, signals)
+    if data.aside:
+        signals = set_aside(signals, data.aside, recipe.seed)
     if signals.kind == "texture":
         size, count = data.crop or 0, data.crops or 0
         train = crops(signals, size=size, count=count, seed=recipe.seed)
-        return Split(train, torch.arange(len(train)), len(train), None)
+        sensor = replace(sensor, shape=train.shape)
+        return Split(train, torch.arange(len(train)), len(train), None, sensor)
     n, away = len(signals), round(len(signals) * data.holdout)
     order = Noise(recipe.seed, "holdout").permutation(n)
     kept, held = order[away:].sort().values, order[:away].sort().values
@@ -166,7 +147,7 @@ def split(recipe: Recipe, signals: Signals) -> Split:
         train = shifted(train, data.shift)
     copies = len(train) // len(kept)
     ids = (kept[None] + n * torch.arange(copies)[:, None]).flatten()
-    return Split(train, ids, len(kept), signals.take(held) if away else None)
+    return Split(train, ids, len(kept), signals.take(held) if away else None, sensor)
 
 
 def make_model(recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype) -> Model:
@@ -198,74 +179,16 @@ def make_latents(recipe: Recipe, parts: Split, model: Model) -> Latents:
     """Chains at their start: draws from N(0, I), or principal component scores."""
     shape = model.network.latent_shape
     if recipe.infer.start == "pca":
-        z = _scores(parts, shape[0]) if len(shape) == 1 else _cell_scores(parts, model)
+        if len(shape) == 1:
+            z = starts.scores(parts.train, parts.originals, shape[0])
+        else:
+            z = starts.cell_scores(parts.train, model)
         model.prior.update(z, 1.0)
     else:
         z = Noise(recipe.seed, "start").at(parts.ids).normal(shape).float()
     adapt = recipe.infer.step_size == "adapt"
     s = 0.1 * model.likelihood.sigma.item() if adapt else float(recipe.infer.step_size)
     return Latents(parts.ids, z, torch.full((len(z),), s))
-
-
-def _scores(parts: Split, d: int) -> Tensor:
-    """Principal component scores on one common scale, (M, d).
-
-    Not whitened: equal distances in z are about equal distances in x, so that log p(y | z) curves
-    alike in every direction and Langevin mixes in all of them at one step size. The prior carries
-    the variances.
-    """
-    stride = -(-parts.originals // 2000)
-    originals = _flat(parts.train, range(0, parts.originals, stride))
-    d_max = min(len(originals) - 1, originals.shape[1])
-    if d > d_max:
-        raise UserError(
-            f"infer.start=pca gives at most {d_max} factors here and model.latent={d}; "
-            "add --set infer.start=prior"
-        )
-    mean = originals.mean(0)
-    axes = _principal_axes(originals - mean, d)
-    blocks = range(0, len(parts.train), 1024)  # copies may be many: never all of them as floats
-    scores = [(_flat(parts.train, range(i, i + 1024)) - mean) @ axes for i in blocks]
-    return _one_scale(torch.cat(scores))
-
-
-def _cell_scores(parts: Split, model: Model) -> Tensor:
-    """Principal component scores of the piece of each crop that a map's cell lies over.
-
-    (M, k, *grid), on one common scale. Cells beyond the edge see the edge repeated.
-    """
-    channels, *grid = model.network.latent_shape
-    cell = 2**model.network.stages
-    y = parts.train.batch(torch.arange(len(parts.train)))[0]
-    padded = torch.nn.functional.pad(y, (2 * cell,) * 4, mode="replicate")
-    starts = [
-        [round(n / 2 + (i - g / 2) * cell) + 2 * cell for i in range(g)]
-        for n, g in zip(y.shape[2:], grid, strict=True)
-    ]
-    pieces = torch.stack(
-        [padded[:, :, a : a + cell, b : b + cell].flatten(1) for a in starts[0] for b in starts[1]],
-        dim=1,
-    ).flatten(0, 1)  # (M h w, C cell cell)
-    mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // 2000)]
-    scores = (pieces - mean) @ _principal_axes(some - mean, channels)
-    return _one_scale(scores.reshape(len(y), *grid, channels).movedim(-1, 1).contiguous())
-
-
-def _one_scale(z: Tensor) -> Tensor:
-    return z / z.square().mean().sqrt().clamp_min(1e-6)
-
-
-def _principal_axes(x: Tensor, d: int) -> Tensor:
-    """Unit vectors (D, d) of the largest variances of centred rows x (n, D)."""
-    if len(x) > x.shape[1]:
-        return torch.linalg.eigh(x.T @ x).eigenvectors[:, -d:].flip(1)
-    left = torch.linalg.eigh(x @ x.T).eigenvectors[:, -d:].flip(1)
-    return torch.nn.functional.normalize(x.T @ left, dim=0)
-
-
-def _flat(signals: Signals, rows: range) -> Tensor:
-    kept = torch.tensor([row for row in rows if row < len(signals)])
-    return signals.batch(kept)[0].flatten(1)
 
 
 def make_optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
@@ -303,19 +226,4 @@ def batches(
             order = noise.permutation(n, epoch)
         j = t % per_epoch
         rows = order[j * n // per_epoch : (j + 1) * n // per_epoch].sort().values
-        yield Batch(parts.ids[rows].to(device), *observed(parts.train, rows, device))
-
-
-def observed(
-    signals: Signals, rows: Tensor | None = None, device: torch.device | str = "cpu"
-) -> tuple[Tensor, Operator]:
-    """Observations and operator of some signals, or of all, on a device.
-
-    Pictures are channels-last in memory, as the network makes them.
-    """
-    y, hidden = signals.batch(torch.arange(len(signals)) if rows is None else rows)
-    layout = torch.channels_last if y.ndim == 4 else torch.preserve_format
-    y, A = observe(
-        y.to(device, memory_format=layout), hidden if hidden is None else hidden.to(device)
-    )
-    return y, A.to(device)
+        yield Batch(parts.ids[rows].to(device), *parts.sensor.observed(parts.train, rows, device))

@@ -31,6 +31,10 @@ Out = Annotated[Path | None, typer.Option("-o", "--out", help="one file, or a fo
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe key")]
 Data = Annotated[str | None, typer.Option(help="where the run's data are now")]
 Device = Annotated[str, typer.Option(help="auto, cuda, mps or cpu")]
+Masks = Annotated[
+    str | None, typer.Option(help="what is hidden (white, True): a folder, file or file.npz:key")
+]
+Hide = Annotated[str | None, typer.Option(metavar="RULE", help="hide by a rule: P.5, M20, ...")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
@@ -45,6 +49,14 @@ def fit(
     run: Annotated[Path | None, typer.Option(help="run directory; resumes one that exists")] = None,
     preset: Annotated[str | None, typer.Option(help="a preset's name or TOML file")] = None,
     set_: Sets = None,
+    masks: Masks = None,
+    hide: Hide = None,
+    measure: Annotated[
+        str | None, typer.Option(metavar="RULE", help="learn from measurements: projection:1000")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="SOURCE holds y = A x of this matrix (.npy); see data.shape")
+    ] = None,
     budget: Annotated[str | None, typer.Option(help="planned time: 10m, 1h")] = None,
     stop_at: Annotated[
         int | None, typer.Option(min=1, help="save, leave at this iteration")
@@ -65,6 +77,10 @@ def fit(
     folder = run or _default_run(source)
     flags = {
         "data.source": source,
+        "data.masks": masks,
+        "data.hide": hide,
+        "data.measure": measure,
+        "data.operator": operator,
         "train.budget": budget,
         "run.device": device,
         "run.precision": precision,
@@ -209,21 +225,48 @@ def embed(
 
 
 @app.command()
+def recover(
+    run: RunDir,
+    source: Source = None,
+    masks: Masks = None,
+    hide: Hide = None,
+    draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
+    out: Out = None,
+    set_: Sets = None,
+    data: Data = None,
+    device: Device = "auto",
+) -> None:
+    """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is."""
+    from abprop.app.run import load
+
+    fitted = load(run, data=data, device=device, say=say)
+    signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
+    answer = fitted.recovered(signals, draws=draws, progress=say)
+    from abprop.app.answers import write_answer
+
+    say(write_answer(fitted, signals, answer, out or run / "samples" / "recovered"))
+
+
+@app.command()
 def evaluate(
     run: RunDir,
     source: Source = None,
-    against: Annotated[str | None, typer.Option(help="baselines: mean,pca")] = None,
+    masks: Masks = None,
+    hide: Hide = None,
+    draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
+    against: Annotated[str | None, typer.Option(help="baselines: mean,pca,biharmonic")] = None,
     set_: Sets = None,
     data: Data = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Reconstruction errors on SOURCE, or on the training data, beside baselines."""
+    """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
     from abprop.app.run import load
 
     names = [name for name in (against or "").split(",") if name]
     fitted = load(run, data=data, device=device, say=say)
-    result = fitted.evaluate(source, sets=set_ or (), against=names, progress=say)
+    signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
+    result = fitted.evaluate(signals, against=names, draws=draws, progress=say)
     if as_json:
         _print(result)
     else:

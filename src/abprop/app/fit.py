@@ -162,7 +162,7 @@ def _check_data(folder: Path, old: Recipe, new: Recipe, signals: Signals) -> Non
 
 def _announce(learning: Learning, signals: Signals, threads: int, progress: Silent) -> None:
     recipe, parts = learning.recipe, learning.parts
-    size = "x".join(map(str, parts.train.shape))
+    size = "x".join(map(str, parts.sensor.shape))
     extra = len(parts.train) - parts.originals
     copies = f", {extra} copies" if extra else ""
     held = f", {len(parts.heldout)} held out" if parts.heldout else ""

@@ -42,7 +42,7 @@ class Learning:
     scores: list[tuple[int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        model = build.make_model(self.recipe, self.parts.train.shape, self.dtype)
+        model = build.make_model(self.recipe, self.parts.sensor.shape, self.dtype)
         self.latents = build.make_latents(self.recipe, self.parts, model).to(self.device)
         self.model = model.to(self.device)
         self.kernel = build.make_kernel(self.recipe)
@@ -108,7 +108,7 @@ class Learning:
         held = self.parts.heldout
         if held is None:
             raise ValueError("nothing was held out")
-        y, A = build.observed(held, device=self.device)
+        y, A = self.parts.sensor.observed(held, device=self.device)
         x, _ = reconstruct(self.model, y, A, steps=steps, chunk=self.chunk)
         return ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
 
@@ -188,9 +188,9 @@ def summary(parts: build.Split, signals: Signals) -> dict[str, Any]:
     """What a fitted model must remember of its data."""
     return {
         "kind": signals.kind,
-        "shape": list(parts.train.shape),
+        "shape": list(parts.sensor.shape),
         "examples": len(signals),
-        "scale": _listed(signals.scale),
+        "scale": _listed(parts.sensor.scale),
         "names": list(parts.train.names[: parts.originals]),
         "columns": list(signals.columns),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -70,7 +70,7 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     """Seconds an iteration takes; the state is put back to where it was, bit for bit."""
     t, scores, parts = learning.t, list(learning.scores), learning.parts
     saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
-    learning.parts = build.Split(parts.train, parts.ids, parts.originals, None)
+    learning.parts = replace(parts, heldout=None)
     times, began = [], time.monotonic()
     # Far from any iteration of the plan, so that no schedule or score is touched.
     for _ in learning.steps(learning.t + 10_000):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,20 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
-from abprop.app import build, machine
+from abprop.app import build, machine, recovery, sensors
 from abprop.app.fit import read_recipe
+from abprop.app.judging import judged
 from abprop.app.recipe import Recipe
 from abprop.app.recipe import build as build_recipe
-from abprop.data import Scale, Signals, read
+from abprop.app.recovery import Answer, Posterior
+from abprop.data import ASIDE, Scale, Signals, read
 from abprop.errors import UserError
-from abprop.evaluate import baseline, errors
 from abprop.model import Model
 from abprop.noise import Noise
+
+
+def _quiet(line: str) -> None:
+    """Tell no one."""
 
 
 @dataclass
@@ -34,22 +38,27 @@ class Run:
         folder: the run directory.
         recipe: complete.
         model: folded, so that vector latents are N(0, I); sigma is the held-out residual.
+        learned: the same before folding, in the coordinates in which chains move best.
         step: the checkpoint's iteration.
         meta: what the checkpoint says of the data.
         ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
             `len(meta["data"]["names"])` are the originals, copies follow.
+        states: the same latents of `learned`.
     """
 
     folder: Path
     recipe: Recipe
     model: Model
+    learned: Model
     device: torch.device
     step: int
     meta: dict[str, Any]
     ids: Tensor
     z: Tensor
+    states: Tensor
     source: object = None
     _signals: Signals | None = field(default=None, repr=False)
+    _posterior: Posterior | None = field(default=None, repr=False)
 
     # What there is --------------------------------------------------------------------------
 
@@ -98,12 +107,20 @@ class Run:
         """Training and held-out examples as they were while learning."""
         return build.split(self.recipe, self.signals)
 
-    def read(self, source: object, sets: Sequence[str] = ()) -> Signals:
+    def read(
+        self,
+        source: object,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+    ) -> Signals:
         """Other data, brought to this run's size, channels and scale.
 
         Args:
             source: path or array.
             sets: data.* keys such as "data.select=0:300".
+            masks: what is hidden of them, a path or an array, True = hidden.
+            hide: or a rule that hides, "P.5".
 
         Raises:
             UserError: they cannot be brought there.
@@ -120,6 +137,9 @@ class Run:
             select=wish.select,
             limit=wish.limit,
             range=own.range,
+            masks=wish.masks if masks is None else masks,
+            hide=wish.hide if hide is None else hide,
+            seed=self.recipe.seed,
         )
         if signals.shape != self.shape:
             had, got = _times(self.shape), _times(signals.shape)
@@ -130,7 +150,7 @@ class Run:
         # Floats in [0, 1] shown to a run of 8-bit pictures keep their own units.
         scale = self.scale if signals.scale.dtype == self.scale.dtype else signals.scale
         return Signals.of(
-            signals.kind, signals.values, signals.hidden, signals.names, scale, signals.source
+            signals.kind, signals.values, signals.veil, signals.names, scale, signals.source
         )
 
     # What can be done -----------------------------------------------------------------------
@@ -179,55 +199,84 @@ class Run:
         """Signals over [-extent, extent]^2 when d = 2, row by row from the top."""
         return self._data(tasks.latent_grid(self.model, side, extent, chunk=self._chunk))
 
+    def recover(
+        self,
+        y: object = None,
+        mask: object = None,
+        *,
+        draws: int = 16,
+        hide: str | None = None,
+        sets: Sequence[str] = (),
+    ) -> Answer:
+        """What is hidden of signals, filled in, with its uncertainty; see `recovery.Answer`.
+
+        Args:
+            y: path or array, NaN = missing; the training data if None.
+            mask: True = hidden, a path or an array like y.
+            draws: posterior draws of each signal.
+            hide: a rule that hides more, "P.5".
+            sets: data.* keys for `y`.
+        """
+        return self.recovered(self.given(y, sets, mask, hide), draws=draws)
+
+    def recovered(
+        self, signals: Signals, *, draws: int = 16, progress: Callable[[str], None] = _quiet
+    ) -> Answer:
+        """The same for signals that were read."""
+        posterior = self.posterior(signals, draws, progress)
+        progress(f"recovering {len(signals)} signals, {draws} draws of each")
+        return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device)
+
+    def posterior(
+        self, signals: Signals, draws: int, progress: Callable[[str], None] = _quiet
+    ) -> Posterior:
+        """How this run answers for what is hidden of such signals, its width calibrated on them."""
+        if self.recipe.data.measure or self.recipe.data.operator:
+            raise UserError("this run learned from measurements, not from parts: use reconstruct")
+        if self._posterior is None:
+            progress("fitting the law of the residuals")
+            train = self.split().train.take(range(len(self.names)))
+            law = recovery.residual_law(
+                self.learned, self.states[: len(train)], train, self.correlated
+            )
+            found = Posterior(self.learned, law, self._chunk, seed=self.recipe.seed)
+            self._posterior = recovery.refined(found, train, self.device)
+        progress("calibrating the uncertainty on entries set aside")
+        return recovery.calibrated(self._posterior, signals, draws, self.device)
+
+    @property
+    def correlated(self) -> bool:
+        """Whether residuals are taken to be correlated."""
+        asked = self.recipe.model.residual
+        return len(self.shape) > 1 if asked == "auto" else asked == "correlated"
+
+    @property
+    def residual(self) -> str:
+        """ "correlated" or "white"."""
+        return "correlated" if self.correlated else "white"
+
     def evaluate(
         self,
         source: object = None,
         *,
         sets: Sequence[str] = (),
         against: Sequence[str] = (),
-        progress: Callable[[str], None] = lambda line: None,
+        draws: int = 16,
+        progress: Callable[[str], None] = _quiet,
     ) -> dict[str, Any]:
-        """Reconstruction errors (see `abprop.evaluate`), and those of baselines.
+        """Errors (see `abprop.evaluate`), and those of baselines.
+
+        Of what was hidden on purpose, if something was, under posterior draws; else of the whole
+        signals, reconstructed.
 
         Args:
             source: signals to reconstruct; the training data if None.
             sets: data.* keys for `source`.
             against: names of baselines, fitted to this run's own data (copies left out).
+            draws: posterior draws of each signal that has hidden parts.
             progress: told what is being done.
         """
-        import time
-
-        began = time.monotonic()
-        signals = self.given(source, sets)
-        y, hidden = signals.batch(np.arange(len(signals)))
-        scored, unit = None if hidden is None else ~hidden, self.scale.unit
-        # Baselines first: they may refuse, and inference takes long.
-        answers = {name: self._baseline(name, signals, progress) for name in against}
-        progress(f"inferring the latents of {len(signals)} signals")
-        x, _ = self._infer(signals)
-        latent = self.model.network.latent_shape
-        result: dict[str, Any] = {
-            "n": len(signals),
-            "latent_dim": math.prod(latent),
-            "scored": "all",
-            **errors(x.cpu(), y, scored, unit),
-        }
-        if answers:
-            scores = {name: errors(answer, y, scored, unit) for name, answer in answers.items()}
-            result["baselines"] = scores
-        result["seconds"] = round(time.monotonic() - began, 2)
-        return result
-
-    def _baseline(self, name: str, signals: Signals, progress: Callable[[str], None]) -> Tensor:
-        own = self._own_signals()
-        if own.hidden is not None or signals.hidden is not None:
-            raise UserError(
-                f"--against {name}: baselines need complete data, and some of these are missing; "
-                "leave --against out"
-            )
-        progress(f"fitting {name}")
-        train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in (own, signals))
-        return baseline(name, train, y, math.prod(self.model.network.latent_shape))
+        return judged(self, self.given(source, sets), against, draws, progress)
 
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""
@@ -252,11 +301,21 @@ class Run:
     def _chunk(self) -> int:
         return int(self.meta["chunk"])
 
-    def given(self, source: object = None, sets: Sequence[str] = ()) -> Signals:
+    def given(
+        self,
+        source: object = None,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+    ) -> Signals:
         """The signals `source` means: those of this run if None, or signals already read."""
         if isinstance(source, Signals):
             return source
-        return self._own_signals() if source is None else self.read(source, sets)
+        if source is not None:
+            return self.read(source, sets, masks, hide)
+        if masks is None and hide is None:
+            return self._own_signals()
+        raise UserError("--masks and --hide need a SOURCE: what this run hid of its own is known")
 
     def _own_signals(self) -> Signals:
         """The training data without copies; of a texture its crops."""
@@ -264,8 +323,14 @@ class Run:
             return self.split().train
         return self.signals
 
+    def reconstructed(self, signals: Signals) -> Tensor:
+        """f(z) at the most probable z of signals that were read, model units."""
+        return self._infer(signals)[0].cpu()
+
     def _infer(self, signals: Signals) -> tuple[Tensor, Tensor]:
-        y, A = build.observed(signals, device=self.device)
+        sensor = sensors.sensor(self.recipe, signals)
+        seen = sensors.learned_from(self.recipe, sensor, signals)
+        y, A = sensor.observed(seen, device=self.device)
         return tasks.reconstruct(self.model, y, A, chunk=self._chunk)
 
     def _data(self, x: Tensor) -> np.ndarray:
@@ -339,16 +404,15 @@ def _fitted(
     dtype = machine.precision(recipe.run.precision, where)
     model = build.make_model(recipe, tuple(found.meta["data"]["shape"]), dtype)
     model.load_state_dict(found.tensors["network"])
-    model = model.to(where)
+    learned = model.to(where)
     latents = found.tensors["latents-00000"]
-    z = model.fold_latents(latents["z"].to(where))
-    model = model.folded()
+    states, ids = latents["z"].to(where), latents["ids"].to(where)
     if found.meta["scores"]:  # the spread about predictions of what was never seen
-        model.likelihood.update(found.meta["scores"][-1][1])
-    for parameter in model.parameters():
+        learned.likelihood.update(found.meta["scores"][-1][1])
+    for parameter in learned.parameters():
         parameter.requires_grad_(False)
-    ids = latents["ids"].to(where)
-    return Run(folder, recipe, model, where, found.step, found.meta, ids, z, data)
+    model, z = learned.folded(), learned.fold_latents(states)
+    return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:

@@ -176,6 +176,22 @@ class Data(_Section):
     channels: Literal["keep", "grey", "rgb"] = _key(
         "keep", "colours of pictures: keep, grey or rgb"
     )
+    masks: Text | None = _key(
+        None, "what is hidden (white, True): a folder, file or file.npz:key; not:FILE inverts"
+    )
+    hide: Text | None = _key(
+        None, "hide by a rule: P.5 patches, S.05 entries, M20 block, C.3 clouds"
+    )
+    aside: Decay = _key(
+        0.02, "where something is hidden: observed entries set aside to calibrate uncertainty"
+    )
+    measure: Text | None = _key(
+        None, "learn from simulated measurements only: projection:1000, blur:2, down:4, grey"
+    )
+    operator: Text | None = _key(
+        None, "a matrix A in a .npy: the source holds y = A x, one row for each example"
+    )
+    shape: Latent | None = _key(None, "shape CxHxW of a signal x where the source holds y = A x")
     holdout: Decay = _key(0.05, "fraction of the examples only scored; none if under 50 examples")
     fingerprint: Text = _key("", "SHA-256 of the data that were read; written by fit")
     mirror: Literal["auto", "yes", "no"] = _key(
@@ -201,6 +217,11 @@ class Generator(_Section):
     )
     prior: Literal["standard", "gaussian"] = _key(
         "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
+    )
+    residual: Literal["auto", "correlated", "white"] = _key(
+        "auto",
+        "what f leaves over, when hidden parts are recovered: correlated, or white (the "
+        "paper's); auto: correlated where there are neighbours",
     )
 
 

@@ -98,11 +98,11 @@ def _mover(size: tuple[int, ...], down: int, right: int):
 
 def _extended(signals: Signals, changes: list) -> Signals:
     """The examples followed by each change of all of them, masks changed along."""
-    values, masks = [signals.values], [] if signals.hidden is None else [signals.hidden]
+    values, masks = [signals.values], [] if signals.veil is None else [signals.veil]
     names = list(signals.names)
     for suffix, change in changes:
         values.append(change(signals.values))
-        if signals.hidden is not None:
-            masks.append(change(signals.hidden))
+        if signals.veil is not None:
+            masks.append(change(signals.veil))
         names += [name + suffix for name in signals.names]
     return signals.become(np.concatenate(values), np.concatenate(masks) if masks else None, names)

@@ -38,9 +38,9 @@ def crops(signals: Signals, *, size: int, count: int, seed: int) -> Signals:
     if size < 1 or count < 1:
         raise UserError(f"crops: size {size} and count {count} must be at least 1")
     corners = _corners(signals.shape[1:], size, count, seed)
-    hidden = None if signals.hidden is None else _cut(signals.hidden[0], corners, size)
+    veil = None if signals.veil is None else _cut(signals.veil[0], corners, size)
     names = [f"crop@{y},{x}" for y, x in corners]
-    return signals.become(_cut(signals.values[0], corners, size), hidden, names)
+    return signals.become(_cut(signals.values[0], corners, size), veil, names)
 
 
 def _cut(picture: np.ndarray, corners: np.ndarray, size: int) -> np.ndarray:

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from abprop.errors import UserError
 
+# What a veil says of an entry.
+OBSERVED, MISSING, SECRET, ASIDE = 0, 1, 2, 3
+
 Ids = Tensor | np.ndarray | Iterable[int]
 
 
@@ -82,7 +85,10 @@ class Signals:
     Attributes:
         kind: images, texture, table or array.
         values: (N, C, *size) in the data's own dtype; a table is (N, C). Floats are float32.
-        hidden: bool (N, 1 or C, *size), True where nothing was observed; None if all was.
+        veil: uint8 (N, 1 or C, *size), what is known of each entry; None if all was observed.
+            OBSERVED; MISSING: no one knows it (NaN, alpha 0); SECRET: hidden by a mask or a rule,
+            while `values` holds the truth; ASIDE: observed, but kept from learning to check
+            uncertainty with.
         names: one per example: a file's stem, or its number as "000017".
         scale: the map to model units; `scale.dtype` is the dtype of `values`.
         fingerprint: SHA-256 of values, hidden and names.
@@ -93,7 +99,7 @@ class Signals:
 
     kind: str
     values: np.ndarray
-    hidden: np.ndarray | None
+    veil: np.ndarray | None
     names: tuple[str, ...]
     scale: Scale
     fingerprint: str
@@ -114,11 +120,20 @@ class Signals:
         columns: tuple[str, ...] = (),
         note: str = "",
     ) -> Signals:
-        """Signals with their fingerprint; a mask that hides nothing becomes None."""
+        """Signals with their fingerprint.
+
+        Args:
+            hidden: codes of a veil, or bool with True for MISSING; one that hides nothing is None.
+        """
         names = tuple(names)
-        hidden = hidden if hidden is not None and hidden.any() else None
-        digest = fingerprint(values, hidden, names)
-        return cls(kind, values, hidden, names, scale, digest, source, columns, note)
+        veil = hidden.astype(np.uint8) if hidden is not None and hidden.any() else None
+        digest = fingerprint(values, veil, names)
+        return cls(kind, values, veil, names, scale, digest, source, columns, note)
+
+    @property
+    def hidden(self) -> np.ndarray | None:
+        """Bool (N, 1 or C, *size), True where learning sees nothing; None if it sees all."""
+        return None if self.veil is None else self.veil > OBSERVED
 
     def __len__(self) -> int:
         return len(self.values)
@@ -141,28 +156,46 @@ class Signals:
         """
         rows = _rows(ids)
         y = self.scale.to_model(self.values[rows])
-        if self.hidden is None:
+        if self.veil is None:
             return torch.from_numpy(y), None
-        hidden = self.hidden[rows]
+        hidden = self.veil[rows] > OBSERVED
         return torch.from_numpy(np.where(hidden, np.float32(0), y)), torch.from_numpy(hidden)
 
     def take(self, ids: Ids) -> Signals:
         """Some of the examples, on the same scale, in the order of `ids`."""
         rows = _rows(ids)
-        hidden = None if self.hidden is None else self.hidden[rows]
-        return self.become(self.values[rows], hidden, [self.names[row] for row in rows])
+        return self.become(self.values[rows], self.codes(rows), [self.names[row] for row in rows])
 
-    def become(
-        self, values: np.ndarray, hidden: np.ndarray | None, names: Iterable[str]
-    ) -> Signals:
+    def codes(self, ids: Ids) -> np.ndarray | None:
+        """The veil of the examples `ids`, uint8 (B, 1 or C, *size), or None."""
+        return None if self.veil is None else self.veil[_rows(ids)]
+
+    def unveiled(self, code: int) -> Signals:
+        """The same with the entries of one code observed."""
+        if self.veil is None:
+            return self
+        return self.become(
+            self.values, np.where(self.veil == code, np.uint8(OBSERVED), self.veil), self.names
+        )
+
+    def become(self, values: np.ndarray, veil: np.ndarray | None, names: Iterable[str]) -> Signals:
         """Other examples of the same kind, scale and source."""
-        changed = (self.kind, values, hidden, names, self.scale, self.source)
+        changed = (self.kind, values, veil, names, self.scale, self.source)
         return Signals.of(*changed, columns=self.columns, note=self.note)
 
 
-def fingerprint(values: np.ndarray, hidden: np.ndarray | None, names: tuple[str, ...]) -> str:
-    """SHA-256 over shape, dtype and bytes of the values, the mask and the names (hexadecimal)."""
+def fingerprint(values: np.ndarray, veil: np.ndarray | None, names: tuple[str, ...]) -> str:
+    """SHA-256 over shape, dtype and bytes of values, mask and names (hexadecimal).
+
+    What is behind the mask has no part in it. What is set aside counts as observed.
+    """
     digest = hashlib.sha256()
+    hidden = None if veil is None else (veil == MISSING) | (veil == SECRET)
+    if hidden is not None and hidden.any():
+        nothing = np.nan if values.dtype.kind == "f" else 0
+        values = np.where(hidden, np.asarray(nothing, dtype=values.dtype), values)
+    else:
+        hidden = None
     for array in (values, hidden):
         if array is not None:
             little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))

@@ -11,9 +11,11 @@ import numpy as np
 from abprop.data import arrays, tables
 from abprop.data.choice import chosen, parse_range
 from abprop.data.entries import SUFFIXES, pictures_in, unique_names
+from abprop.data.hiding import hidden_by
 from abprop.data.limits import check_memory, quoted, reason
+from abprop.data.masks import Mask, codes, open_masks
 from abprop.data.pictures import Picture, decode
-from abprop.data.signals import Signals, choose_scale, native
+from abprop.data.signals import MISSING, OBSERVED, SECRET, Signals, choose_scale, native
 from abprop.data.sizes import check_channels, parse_size, uniform
 from abprop.errors import UserError, unknown
 
@@ -27,6 +29,7 @@ class Wish:
     channels: str
     select: str | int | None
     limit: int | None
+    masks: object = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Found:
 
     kind: str
     values: np.ndarray
-    hidden: np.ndarray | None
+    veil: np.ndarray | None
     names: list[str]
     columns: tuple[str, ...] = ()
     note: str = ""
@@ -50,6 +53,9 @@ def read(
     select: str | int | None = None,
     limit: int | None = None,
     range: str | tuple[float, float] | None = None,
+    masks: object = None,
+    hide: str | None = None,
+    seed: int = 0,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
@@ -63,6 +69,9 @@ def read(
         limit: at most so many of those.
         range: "low:high", the data range that becomes [-1, 1]. Else that of an 8- or 16-bit dtype;
             [0, 1] or [-1, 1] for floats within; else what the values span (a table: each column).
+        masks: what is hidden, see `masks.open_masks`; nothing behind it has any influence.
+        hide: a rule that hides more, see `hiding`.
+        seed: of that rule.
 
     Raises:
         UserError: in one line, what is wrong, in which file, and what to do.
@@ -70,18 +79,41 @@ def read(
     if kind not in ("auto", *arrays.KINDS):
         raise unknown("data.kind", str(kind), ("auto", *arrays.KINDS))
     check_channels(channels)
-    wish, given = Wish(kind, parse_size(size), channels, select, limit), parse_range(range)
+    masks = (masks or None) if isinstance(masks, str) else masks
+    wish = Wish(kind, parse_size(size), channels, select, limit, masks)
+    given = parse_range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
         found = _read_path(label, wish)
     else:
         label = where = "the array"
         found = _arranged(arrays.from_python(source), where, wish)
-    hidden = _checked(found, where)
-    each_column = found.kind == "table"
+    found = _checked(found, where)
+    if hide is not None:
+        found = _hidden(found, hide, seed)
+    veil, each_column = found.veil, found.kind == "table"
+    hidden = None if veil is None else veil > OBSERVED
     scale = choose_scale(found.values, hidden, each_column=each_column, given=given)
-    named = (found.kind, found.values, hidden, found.names, scale, label)
-    return Signals.of(*named, columns=found.columns, note=found.note)
+    named = (found.kind, found.values, veil, found.names, scale, label)
+    note = "; ".join(filter(None, (found.note, _prior_only(found))))
+    return Signals.of(*named, columns=found.columns, note=note)
+
+
+def _hidden(found: Found, rule: str, seed: int) -> Found:
+    """With what a rule hides made SECRET, where it was observed."""
+    shape = found.values.shape[1:]
+    hidden = hidden_by(rule, shape, np.arange(len(found.values)), seed)
+    veil = np.uint8(OBSERVED) if found.veil is None else found.veil
+    return replace(found, veil=np.where(hidden & (veil == OBSERVED), np.uint8(SECRET), veil))
+
+
+def _prior_only(found: Found) -> str:
+    """A note on examples of which nothing is left to see."""
+    if found.veil is None:
+        return ""
+    gone = np.nonzero(np.all((found.veil > OBSERVED).reshape(len(found.veil), -1), axis=1))[0]
+    names = ", ".join(found.names[row] for row in gone[:3]) + (", ..." if len(gone) > 3 else "")
+    return f"hidden entirely, so given the prior: {names}" if len(gone) else ""
 
 
 def _read_path(text: str, wish: Wish) -> Found:
@@ -121,19 +153,44 @@ def _read_pictures(path: Path, key: str | None, wish: Wish) -> Found:
         names = unique_names(entries)
         rows = chosen(wish.select, wish.limit, len(entries), quoted(path))
         files = [entries[row] for row in rows]
-        note = ""
+        mask, note = _opened(wish, len(entries), len(rows))
 
         def pictures() -> Iterable[tuple[Picture, str]]:
             nonlocal note
-            for file in files:
+            for i, (row, file) in enumerate(zip(rows.tolist(), files, strict=True)):
                 picture = decode(file.read(), file.where)
                 if picture.frames > 1 and not note:
                     note = f"{file.where} has {picture.frames} frames; the first was taken"
-                yield uniform(picture, wish.size, wish.channels, file.where), file.where
+                shape = picture.values.shape
+                hidden = None if mask is None else mask(i, row, names[row], shape)
+                yield _uniform(picture, hidden, wish, file.where), file.where
 
         values, hidden = _stack(pictures(), len(files), quoted(path))
     kind = ("texture" if len(entries) == 1 else "images") if wish.kind == "auto" else wish.kind
     return Found(kind, values, hidden, [names[row] for row in rows], note=note)
+
+
+def _opened(wish: Wish, total: int, chosen: int) -> tuple[Mask | None, str]:
+    return (None, "") if wish.masks is None else open_masks(wish.masks, total, chosen)
+
+
+def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) -> Picture:
+    """The picture at the wanted size and channels, its `hidden` a veil.
+
+    What is seen comes from what the mask leaves alone; the truth behind it from the whole picture.
+    """
+    whole = uniform(picture, wish.size, wish.channels, where)
+    if mask is None:
+        return whole
+    values = picture.values
+    hidden = mask if picture.hidden is None else mask | picture.hidden
+    blank = np.asarray(np.nan if values.dtype.kind == "f" else 0, dtype=values.dtype)
+    behind = Picture(np.where(hidden, blank, values), hidden, picture.frames)
+    seen = uniform(behind, wish.size, wish.channels, where)
+    if seen.hidden is None:
+        return seen
+    veil = codes(whole.values, whole.hidden, seen.hidden)
+    return Picture(np.where(seen.hidden, whole.values, seen.values), veil, picture.frames)
 
 
 def _read_array(path: Path, key: str | None, wish: Wish) -> Found:
@@ -167,14 +224,19 @@ def _arranged(values: np.ndarray, where: str, wish: Wish, note: str = "") -> Fou
     check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
     if wish.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind))))
-    hidden = None
+    veil, (mask, said) = None, _opened(wish, len(arranged), len(rows))
+    note = "; ".join(filter(None, (note, said)))
     if wish.size is None and wish.channels == "keep":
         values = native(np.ascontiguousarray(arranged[rows]), where)
+        if mask is not None:
+            masks = (mask(i, r, names[i], values.shape[1:]) for i, r in enumerate(rows.tolist()))
+            veil = np.stack([codes(values, None, hidden) for hidden in masks])
     elif kind in ("images", "texture"):
-        values, hidden = _stack(_resized(arranged, rows, names, where, wish), len(rows), where)
+        pictures = _resized(arranged, rows, names, where, wish, mask)
+        values, veil = _stack(pictures, len(rows), where)
     else:
         raise UserError(f"{where} is {kind}, no pictures; leave out data.size and data.channels")
-    return Found(kind, values, hidden, names, note=note)
+    return Found(kind, values, veil, names, note=note)
 
 
 def _taken(values: np.ndarray, arranged: np.ndarray, kind: str) -> str:
@@ -184,12 +246,18 @@ def _taken(values: np.ndarray, arranged: np.ndarray, kind: str) -> str:
 
 
 def _resized(
-    arranged: np.ndarray, rows: np.ndarray, names: list[str], where: str, wish: Wish
+    arranged: np.ndarray,
+    rows: np.ndarray,
+    names: list[str],
+    where: str,
+    wish: Wish,
+    mask: Mask | None,
 ) -> Iterable[tuple[Picture, str]]:
-    for row, name in zip(rows, names, strict=True):
+    for i, (row, name) in enumerate(zip(rows.tolist(), names, strict=True)):
         here = f"{where}, example {name}"
         picture = Picture(native(np.array(arranged[row]), here))
-        yield uniform(picture, wish.size, wish.channels, here), here
+        hidden = None if mask is None else mask(i, row, name, picture.values.shape)
+        yield _uniform(picture, hidden, wish, here), here
 
 
 def _stack(
@@ -209,10 +277,10 @@ def _stack(
     if not masks:
         return values, None
     channels = max(len(mask) for mask in masks.values())
-    hidden = np.zeros((count, channels, *values.shape[2:]), dtype=bool)
+    veil = np.zeros((count, channels, *values.shape[2:]), dtype=np.uint8)
     for row, mask in masks.items():
-        hidden[row] = mask
-    return values, hidden
+        veil[row] = mask
+    return values, veil
 
 
 def _check_same(picture: np.ndarray, first: np.ndarray, here: str, there: str) -> None:
@@ -239,9 +307,9 @@ def _colours(channels: int) -> str:
     return {1: "1 channel (grey)", 3: "3 channels (RGB)"}.get(channels, f"{channels} channels")
 
 
-def _checked(found: Found, where: str) -> np.ndarray | None:
-    """All that is hidden, NaN included, of examples that can be learned from."""
-    values, hidden = found.values, found.hidden
+def _checked(found: Found, where: str) -> Found:
+    """Examples that can be learned from, their veil complete: what is not finite is MISSING."""
+    values, veil = found.values, found.veil
     if found.kind == "texture" and len(values) > 1:
         raise UserError(
             f"{where} holds {len(values)} pictures, a texture is one; choose it with "
@@ -249,18 +317,24 @@ def _checked(found: Found, where: str) -> np.ndarray | None:
         )
     if values.dtype.kind == "f":
         _refuse_infinite(found, where)
+        values = np.where(np.isinf(values), np.float32(np.nan), values)  # behind a mask
         missing = np.isnan(values)
         if missing.any():
-            hidden = missing if hidden is None else missing | hidden
-    if hidden is not None and hidden.all():
+            veil = np.where(
+                missing, np.uint8(MISSING), np.uint8(OBSERVED) if veil is None else veil
+            )
+    if veil is not None and (veil > OBSERVED).all():
         raise UserError(
             f"{where} is hidden or missing everywhere; give data where something is not"
         )
-    return hidden
+    return replace(found, values=values, veil=veil)
 
 
 def _refuse_infinite(found: Found, where: str) -> None:
-    infinite = np.isinf(found.values).reshape(len(found.values), -1).any(axis=1)
+    infinite = np.isinf(found.values)
+    if found.veil is not None:
+        infinite = infinite & (found.veil == OBSERVED)
+    infinite = infinite.reshape(len(found.values), -1).any(axis=1)
     if infinite.any():
         name = quoted(found.names[int(infinite.argmax())])
         raise UserError(

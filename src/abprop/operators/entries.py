@@ -1,37 +1,21 @@
-"""What was measured of a signal: y = A(x) + noise, one operator per example if need be.
+"""Measurements of single entries: all of them, or those that no mask hides.
 
-    A(x)          the measurement, shape (B, ...)
-    A.vjp(x)      the measurement and the map  v -> (dA/dx)^T v
-    A.count       how many numbers of each example were measured, (B,)
-    A[rows]       the operator of some of the batch's examples
-
-A mask is no special case: it is the operator x -> m * x with one m per example.
+Identity    y = x
+Mask        y = m * x,  m = 0 where hidden and 1 elsewhere, one m per example
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from abprop.errors import UserError
+from abprop.operators.base import Alike, Measurement, Pullback, expect
 
 
-class Operator(Protocol):
-    """What the model asks of a measurement."""
-
-    count: Tensor
-
-    def __call__(self, x: Tensor) -> Tensor: ...
-    def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]: ...
-    def __getitem__(self, rows: Tensor) -> Operator: ...
-    def to(self, device: torch.device | str) -> Operator: ...
-
-
-class Identity:
+class Identity(Alike):
     """Everything is observed: A(x) = x.
 
     Args:
@@ -40,23 +24,14 @@ class Identity:
     """
 
     def __init__(self, batch: int, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self.count = torch.full((batch,), float(prod(shape)))
+        super().__init__(batch, shape, prod(shape))
 
     def __call__(self, x: Tensor) -> Tensor:
         return x
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         """x and the identity."""
         return x, lambda v: v
-
-    def __getitem__(self, rows: Tensor) -> Identity:
-        return Identity(len(self.count[rows]), self.shape).to(self.count.device)
-
-    def to(self, device: torch.device | str) -> Identity:
-        """Itself on another device."""
-        self.count = self.count.to(device)
-        return self
 
 
 class Mask:
@@ -66,20 +41,23 @@ class Mask:
         hidden: bool (B, C, *size), True where nothing was observed (the inpainting convention).
 
     Raises:
-        UserError: `hidden` is not boolean.
+        UserError: `hidden` is not boolean, or the signals have another shape.
     """
+
+    linear: bool = True
 
     def __init__(self, hidden: Tensor) -> None:
         if hidden.dtype != torch.bool:
             raise UserError(f"mask: expected booleans (True = hidden), got {hidden.dtype}")
-        self.hidden = hidden
+        self.hidden, self.shape = hidden, tuple(hidden.shape[1:])
         self.count = (~hidden).flatten(1).sum(1).float()
 
     def __call__(self, x: Tensor) -> Tensor:
+        expect("mask", x, self.shape)
         # where, not a product: NaN and inf behind the mask must not leak.
         return torch.where(self.hidden, torch.zeros((), dtype=x.dtype, device=x.device), x)
 
-    def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         """A is its own adjoint."""
         return self(x), self
 
@@ -87,11 +65,11 @@ class Mask:
         return Mask(self.hidden[rows])
 
     def to(self, device: torch.device | str) -> Mask:
-        """Itself on another device."""
+        """The same mask on another device."""
         return Mask(self.hidden.to(device))
 
 
-def observe(y: Tensor, hidden: Tensor | None) -> tuple[Tensor, Operator]:
+def observe(y: Tensor, hidden: Tensor | None) -> tuple[Tensor, Measurement]:
     """A batch's observation and operator from signals and what is hidden of them.
 
     Args:
