@@ -6,7 +6,20 @@ import torch
 from scipy.stats import chi2
 from torch import Tensor
 
-from abprop.inference import KERNELS, GradientAscent, Langevin, State, chunks, infer, solve
+from abprop.inference import (
+    KERNELS,
+    Chain,
+    GradientAscent,
+    Langevin,
+    LeimkuhlerMatthews,
+    Metric,
+    State,
+    calibrate,
+    chunks,
+    due,
+    infer,
+    solve,
+)
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
 from abprop.networks import ConvGenerator, LinearGenerator
@@ -47,7 +60,7 @@ def test_langevin_samples_the_exact_posterior_of_a_linear_generator(hide: bool) 
     hidden = (torch.arange(N) % 3 == 0)[None] if hide else None
     y, A = observe(y, hidden)
     mean, covariance = (v.detach() for v in exact_posterior(model, y[0], A))
-    state = State(torch.zeros(chains, D, dtype=torch.float64), torch.full((chains,), 0.08).double())
+    state = State.begin(torch.zeros(chains, D, dtype=torch.float64), 0.08)
     rows, kernel, kept = torch.zeros(chains, dtype=torch.int64), Langevin(step_size=0.08), []
     for t in range(2 * visits):
         noise = Noise(1).at(torch.arange(chains), t)
@@ -64,8 +77,7 @@ def test_gradient_ascent_and_the_solver_find_the_exact_mode() -> None:
     model = linear_model()
     y, A = torch.randn(7, N, dtype=torch.float64), Identity(7, (N,))
     modes = torch.stack([exact_posterior(model, v, A)[0] for v in y]).detach()
-    state = State(torch.zeros(7, D, dtype=torch.float64), torch.full((7,), 0.1).double())
-    noise = Noise(0).at(torch.arange(7))
+    state, noise = State.begin(torch.zeros(7, D, dtype=torch.float64)), Noise(0).at(torch.arange(7))
     state, _ = infer(model, y, A, state, GradientAscent(), steps=800, noise=noise, chunk=16)
     torch.testing.assert_close(state.z, modes, atol=1e-4, rtol=1e-3)
     z, log_p = solve(model, y, A, steps=300, chunk=16)
@@ -76,12 +88,20 @@ def test_gradient_ascent_and_the_solver_find_the_exact_mode() -> None:
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_follow_the_protocol(name: str) -> None:
     kernel = KERNELS[name](step_size=0.1)
-    assert list(inspect.signature(kernel.move).parameters) == ["z", "grad", "s", "noise", "k"]
+    assert list(inspect.signature(kernel.step).parameters) == ["score", "chain", "noise"]
     z = torch.randn(3, 2, 5)
-    s, noise = torch.full((3, 1, 1), 0.1), Noise(0).at(torch.arange(3))
-    assert kernel.move(z, torch.zeros_like(z), s, noise, 0).shape == z.shape
-    still = kernel.move(z, torch.ones_like(z), torch.zeros_like(s), noise, 0)
-    assert torch.equal(still, z)
+
+    def score(z: Tensor) -> tuple[Tensor, Tensor]:
+        return -z.square().flatten(1).sum(1) / 2, -z
+
+    chain = Chain(z, torch.full((3,), 0.1), Metric.plain(z))
+    moved, told = kernel.step(score, chain, Noise(0).at(torch.arange(3)))
+    assert moved.z.shape == z.shape and not torch.equal(moved.z, z)
+    assert told.log_p.shape == told.accepted.shape == told.stable.shape == (3,)
+    torch.testing.assert_close(told.log_p, score(z)[0])
+    still, _ = kernel.step(score, chain._replace(s=torch.zeros(3)), Noise(0).at(torch.arange(3)))
+    assert torch.equal(still.z, z)
+    assert 0 < kernel.aim(100) <= kernel.aim(4) <= 0.5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -91,30 +111,112 @@ def test_an_answer_has_the_same_bits_whatever_its_company(name: str, dtype: torc
     y, z = torch.randn(40, 3, 32, 32), torch.randn(40, 6)
 
     def answer(order: Tensor) -> State:
-        state = State(z[order], torch.full((len(order),), 0.02))
-        noise = Noise(0).at(ids[order], t=3)
-        A = Identity(len(order), (3, 32, 32))
-        return infer(model, y[order], A, state, kernel, steps=4, noise=noise, chunk=16)[0]
+        noise, metric = Noise(0).at(ids[order], t=3), Metric(torch.eye(6) + 0.1)
+        A, state = Identity(len(order), (3, 32, 32)), State.begin(z[order], 0.02)
+        for look in (False, True):
+            state, _ = infer(model, y[order], A, state, kernel, steps=3, noise=noise,
+                             metric=metric, look=look, chunk=16)  # fmt: skip
+        return state
 
     whole = answer(ids)
     for order in (ids.flip(0), torch.tensor([7]), torch.tensor([30, 7, 2]), ids[3:36]):
         part = answer(order)
-        assert torch.equal(part.z, whole.z[order]) and torch.equal(part.s, whole.s[order])
+        assert all(torch.equal(a, b[order]) for a, b in zip(part, whole, strict=True))
 
 
-def test_the_step_size_finds_the_stable_range_from_either_side() -> None:
+@pytest.mark.parametrize("start", [1e-3, 3.0, 0.0])
+@pytest.mark.parametrize("kernel", [Langevin(), LeimkuhlerMatthews(), GradientAscent()])
+def test_the_step_size_fits_the_curvature_at_the_first_visit(kernel, start: float) -> None:
     model, y = linear_model(0.2), torch.randn(5, N, dtype=torch.float64)
-    W = model.network.weight.detach()
-    curvature = 1 + torch.linalg.matrix_norm(W, 2) ** 2 / 0.2**2
-    for start in (1e-3, 3.0):
-        state = State(torch.zeros(5, D).double(), torch.full((5,), start).double())
-        for t in range(60):
-            noise = Noise(0).at(torch.arange(5), t)
-            A = Identity(5, (N,))
-            state, info = infer(model, y, A, state, Langevin(), steps=10, noise=noise, chunk=5)
+    W, state = model.network.weight.detach(), State.begin(torch.zeros(5, D).double(), start)
+    stiffest = 1 + torch.linalg.matrix_norm(W, 2) ** 2 / 0.2**2
+    noise, A = Noise(0).at(torch.arange(5)), Identity(5, (N,))
+    for _ in range(8):
+        state, info = infer(model, y, A, state, kernel, steps=1, noise=noise, look=True, chunk=5)
+        aimed = state.s**2 * stiffest / 4 / kernel.aim(D)
         assert not info.diverged.any()
-        ratio = state.s**2 * curvature / 4
-        assert (ratio > 0.2).all() and (ratio < 1).all()
+        # Power iteration comes from below: at worst twice the step that was aimed at, at first.
+        assert ((aimed > 0.99) & (aimed < 2)).all()
+    torch.testing.assert_close(aimed, torch.ones_like(aimed), rtol=0.02, atol=0)
+
+
+def test_a_step_that_meets_more_curvature_than_was_known_is_shortened_at_once() -> None:
+    model, y = linear_model(0.2), torch.randn(3, N, dtype=torch.float64)
+    state, noise = State.begin(torch.zeros(3, D).double()), Noise(0).at(torch.arange(3))
+    state, _ = infer(model, y, Identity(3, (N,)), state, Langevin(), steps=1, noise=noise)
+    long = state._replace(s=3 * state.s)
+    after, info = infer(model, y, Identity(3, (N,)), long, Langevin(), steps=8, noise=noise)
+    assert (after.s < long.s).all() and (after.s > state.s / 2).all() and not info.diverged.any()
+
+
+def test_looks_are_dense_at_first_and_then_cost_three_in_a_hundred_passes() -> None:
+    assert all(due(t, 5) for t in range(16))
+    for steps in (1, 5, 30):
+        looks = sum(due(t, steps) for t in range(1000, 11000))
+        assert 0.5 * 0.03 < 2 * looks / (10000 * (steps + 1)) <= 0.03
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name != "gradient"])
+def test_every_kernel_samples_a_stiff_posterior_of_many_dimensions(name: str) -> None:
+    d, chains = 40, 1500
+    f = LinearGenerator((d,), (60,))
+    U, V = (torch.linalg.qr(normal((n, d)))[0] for n in (60, d))
+    spectrum = 300 / torch.arange(1, d + 1)  # of W'W / sigma^2: stiffest over loosest about 40
+    f.weight.data = 0.5 * U @ torch.diag(spectrum.sqrt()) @ V.T
+    model = Model(f, StandardNormal((d,)), Gaussian(0.5))
+    y, A = normal((1, 60)).expand(chains, -1), Identity(chains, (60,))
+    metric, ids, kept = Metric(0.05 * torch.eye(d)), torch.arange(chains), []
+    z, kernel = normal((chains, d)), KERNELS[name]()
+    calibrate(model, y, A, z, metric, Noise(1).at(ids), chunk=chains)
+    state = State.begin(z)
+    for t in range(48):
+        state, info = infer(model, y, A, state, kernel, steps=2, noise=Noise(2).at(ids),
+                            metric=metric, look=due(t, 2), chunk=chains)  # fmt: skip
+        metric.update(info.bent)
+        kept += [state.z] if t >= 24 else []
+    z = torch.cat(kept) @ V  # along the eigen-directions
+    ratio = z.var(0) * (1 + spectrum)
+    # Langevin's own bias at its aim, and four standard deviations of so many dependent draws.
+    bias = 1 / (1 - kernel.aim(d)) if name == "langevin" else 1.0
+    assert ratio.max() < bias * 1.05 and ratio.min() > 0.95
+    assert not info.diverged.any()
+
+
+def normal(shape: tuple[int, ...]) -> Tensor:
+    return Noise(5, "test").at(torch.zeros(1)).normal(shape)[0].float()
+
+
+def test_the_metric_makes_a_thousandfold_spectrum_round() -> None:
+    d, batch = 20, 500
+    U = torch.linalg.qr(normal((d, d)))[0]
+    H = U @ torch.diag(torch.logspace(0, 3, d)) @ U.T
+    metric = Metric.plain(torch.zeros(1, d), 1e-3)
+    for t in range(8):
+        metric.looks = torch.zeros(())
+        u = Noise(t).at(torch.arange(batch)).normal((d,)).float()
+        metric.update(metric.pull(metric.push(u) @ H))
+    curvatures = torch.linalg.eigvalsh(metric.root.T @ H @ metric.root)
+    assert curvatures.min() > 0.75 and curvatures.max() < 1.33
+
+
+def test_the_metric_ignores_what_is_not_finite_and_bounds_outliers() -> None:
+    looks = normal((64, 3, 2, 2))
+    clean, dirty = Metric.plain(looks), Metric.plain(looks)
+    clean.update(looks[:63])
+    looks[63] = float("nan")
+    dirty.update(looks)
+    torch.testing.assert_close(dirty.root, clean.root)
+    looks[63] = 1e20
+    dirty = Metric.plain(looks)
+    dirty.update(looks)
+    assert torch.isfinite(dirty.root).all() and dirty.root.diagonal().min() > 0.2
+
+
+def test_a_map_shares_one_matrix_over_its_positions() -> None:
+    metric, v = Metric(normal((3, 3))), normal((2, 3, 4, 5))
+    expected = torch.einsum("ab,nbhw->nahw", metric.root, v)
+    torch.testing.assert_close(metric.push(v), expected)
+    torch.testing.assert_close((metric.pull(v) * v).sum(), (v * metric.push(v)).sum())
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -123,7 +225,7 @@ def test_a_chain_that_diverges_is_put_back_named_and_slowed_alone(name: str) -> 
     y[2] = float("nan")
     A, z = Identity(4, (3, 32, 32)), torch.randn(4, 6)
     state, kernel, noise = (
-        State(z, torch.full((4,), 0.02)),
+        State.begin(z, 0.02),
         KERNELS[name](),
         Noise(0).at(torch.arange(4)),
     )
@@ -139,7 +241,8 @@ def test_a_chain_that_diverges_is_put_back_named_and_slowed_alone(name: str) -> 
 def test_a_finite_but_absurd_latent_counts_as_diverged() -> None:
     model, noise = linear_model(), Noise(0).at(torch.arange(2))
     y, s = torch.zeros(2, N, dtype=torch.float64), torch.tensor([0.05, 1e6], dtype=torch.float64)
-    state = State(torch.ones(2, D, dtype=torch.float64), s)
+    z = torch.ones(2, D, dtype=torch.float64)
+    state = State.begin(z, s)._replace(axis=z / 2)  # looked at already
     after, info = infer(
         model, y, Identity(2, (N,)), state, Langevin(), steps=1, noise=noise, chunk=16
     )
@@ -157,7 +260,7 @@ def test_chunks_cover_everything_once(count: int, size: int) -> None:
 def test_every_device_gives_the_cpus_answer(device: torch.device) -> None:
     model, ids = conv_model(), torch.arange(20)
     y, A = observe(torch.rand(20, 3, 32, 32) * 2 - 1, torch.rand(20, 1, 32, 32) < 0.3)
-    state = State(torch.randn(20, 6), torch.full((20,), 0.02))
+    state = State.begin(torch.randn(20, 6), 0.02)
     noise, kernel = Noise(0).at(ids), Langevin()
     here, _ = infer(model, y, A, state, kernel, steps=5, noise=noise, chunk=16)
     moved = State(*(v.to(device) for v in state))

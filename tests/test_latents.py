@@ -7,24 +7,47 @@ from abprop.latents import Latents
 
 
 def table() -> Latents:
-    return Latents(torch.tensor([2, 5, 9, 70]), torch.randn(4, 3, 2, 2), torch.rand(4))
+    return Latents(torch.tensor([2, 5, 9, 70]), State.begin(torch.randn(4, 3, 2, 2), torch.rand(4)))
 
 
 def test_rows_are_found_by_id_in_any_order() -> None:
     latents, ids = table(), torch.tensor([70, 2])
     state = latents[ids]
-    assert torch.equal(state.z, latents.z[[3, 0]]) and torch.equal(state.s, latents.s[[3, 0]])
+    assert torch.equal(state.z, latents.z[[3, 0]]) and torch.equal(state.s, latents.state.s[[3, 0]])
 
 
 def test_writing_changes_those_rows_only() -> None:
     latents, before = table(), table().z
     before = latents.z.clone()
-    latents[torch.tensor([9, 5])] = State(torch.zeros(2, 3, 2, 2), torch.ones(2))
+    latents[torch.tensor([9, 5])] = State.begin(torch.zeros(2, 3, 2, 2), torch.ones(2))
     assert torch.equal(latents.z[[0, 3]], before[[0, 3]])
-    assert latents.z[[1, 2]].abs().sum() == 0 and (latents.s[[1, 2]] == 1).all()
+    assert latents.z[[1, 2]].abs().sum() == 0 and (latents.state.s[[1, 2]] == 1).all()
 
 
 @pytest.mark.parametrize("bad", [3, 71, 0])
 def test_an_unknown_id_is_named(bad: int) -> None:
     with pytest.raises(AbpropError, match=f"no example has id {bad}"):
         table()[torch.tensor([5, bad])]
+
+
+def test_several_chains_of_an_example_stand_in_a_row() -> None:
+    z = torch.arange(12.0).reshape(6, 2)
+    latents = Latents(torch.tensor([3, 4, 8]), State.begin(z))
+    assert latents.chains == 2 and len(latents) == 3
+    assert torch.equal(latents[torch.tensor([8, 3])].z, z[[4, 5, 0, 1]])
+    latents[torch.tensor([4])] = State.begin(torch.zeros(2, 2))
+    assert latents.z[2:4].abs().sum() == 0 and latents.z[[0, 1, 4, 5]].abs().sum() > 0
+
+
+def test_a_table_comes_back_from_its_tensors_also_from_those_of_an_earlier_version() -> None:
+    latents = table()
+    latents.metric.update(torch.randn(50, 3, 2, 2))
+    again = Latents.of(latents.tensors())
+    assert all(torch.equal(v, again.tensors()[name]) for name, v in latents.tensors().items())
+    old = Latents.of({"ids": latents.ids, "z": latents.z, "s": latents.state.s})
+    assert torch.equal(old.z, latents.z) and torch.equal(old.metric.root, torch.eye(3))
+
+
+def test_tables_of_unequal_length_are_refused() -> None:
+    with pytest.raises(AbpropError, match="2 ids, but 3 of z"):
+        Latents(torch.tensor([1, 2]), State.begin(torch.zeros(3, 4)))

@@ -41,7 +41,7 @@ def test_score_equals_autograd_of_log_joint(network: str, prior: str, hide: bool
 @pytest.mark.parametrize("network", ["linear", "conv", "map"])
 def test_folding_keeps_the_signal_and_gives_back_a_standard_prior(network: str) -> None:
     model = build(network, "gaussian")
-    z = model.prior.transform(torch.randn(4000, *model.network.latent_shape, dtype=torch.float64))
+    z = model.prior.draw(Noise(0, "draws"), 4000)
     folded, white = model.folded(), model.fold_latents(z)
     torch.testing.assert_close(folded.network(white[:5]), model.network(z[:5]))
     if network != "map":

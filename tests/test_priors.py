@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
+from abprop.noise import Noise
 from abprop.priors import PRIORS, Gaussian
 
 SHAPES = [(1,), (5,), (3, 4, 4), (2, 7), (2, 3, 3, 3)]
@@ -48,7 +49,7 @@ def test_gaussian_update_is_the_sample_mean_and_covariance(shape: tuple[int, ...
 
 def test_gaussian_draws_have_its_moments() -> None:
     prior = fitted("gaussian", (4,))
-    x = prior.transform(torch.randn(200_000, 4, dtype=torch.float64))
+    x = prior.draw_each(Noise(0).at(torch.arange(200_000)))
     assert (x.mean(0) - prior.mean).abs().max() < 0.02
     assert (torch.cov(x.T) - prior.root @ prior.root.T).abs().max() < 0.06
 
@@ -61,3 +62,20 @@ def test_gaussian_running_average_forgets_the_start() -> None:
         prior.update(torch.randn(64, 3, dtype=torch.float64) * scale + 1, 0.05)
     assert (prior.mean - 1).abs().max() < 0.15
     assert (prior.covariance.diagonal().sqrt() / scale - 1).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_draws_are_of_the_shape_and_expected_is_their_mean(name: str, shape: tuple[int, ...]):
+    prior = fitted(name, shape)
+    assert prior.draw(Noise(0), 3).shape == (3, *shape)
+    many = prior.draw_each(Noise(0).at(torch.arange(4000)))
+    assert (many.mean(0) - prior.expected(1)[0]).abs().max() < 0.15
+    assert torch.equal(prior.draw(Noise(0), 2), prior.draw(Noise(0), 3)[:2])
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_larger_map_contains_the_smaller_one(name: str):
+    prior = fitted(name, (3, 4, 4))
+    small, large = prior.draw(Noise(0), 1), prior.draw(Noise(0), 1, (6, 9))
+    torch.testing.assert_close(large[:, :, :4, :4], small)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from abprop.inference import Info, Kernel, chunks, infer
+from abprop.inference import Info, Kernel, chunks, due, infer
 from abprop.latents import Latents
 from abprop.model import Model
 from abprop.noise import Noise
@@ -31,14 +31,21 @@ class Batch(NamedTuple):
     y: Tensor
     A: Operator
 
+    def spread(self, chains: int) -> tuple[Tensor, Tensor, Operator, Tensor]:
+        """ids, y and A with a row for each chain, those of one example in a row; and its number."""
+        rows = torch.arange(len(self.ids), device=self.ids.device).repeat_interleave(chains)
+        number = torch.arange(chains, device=rows.device).repeat(len(self.ids))
+        if chains == 1:
+            return self.ids, self.y, self.A, number
+        return self.ids[rows], self.y[rows], self.A[rows], number
+
 
 class Step(NamedTuple):
     """What one iteration yields."""
 
     t: int
     loss: Tensor  # -log p(y, z; W), mean over the batch
-    log_prior: Tensor  # log p(z), mean over the batch
-    count: Tensor  # numbers measured in an example, mean over the batch
+    residual: Tensor  # mean squared residual of the numbers measured, before W moved
     info: Info
     ids: Tensor
 
@@ -61,36 +68,42 @@ def alternate(
 
     Args:
         model: network, prior and likelihood.
-        latents: the table of persistent chains.
+        latents: the table of persistent chains; learning averages over those of an example.
         batches: one batch for each iteration.
         kernel: how the chains move.
         optimizer: of the network's weights.
         steps: l, transitions for each visit of an example.
         noise: the chains' stream.
         start: number of the first iteration, for resuming.
-        chunk: examples in one pass.
+        chunk: chains in one pass.
     """
-    for t, (ids, y, A) in enumerate(batches, start):
+    for t, batch in enumerate(batches, start):
         # Inferential back-propagation: l Langevin steps on each z_i, from where it was left
+        ids, y, A, chain = batch.spread(latents.chains)
+        state = latents[batch.ids]
         state, info = infer(
-            model, y, A, latents[ids], kernel, steps=steps, noise=noise.at(ids, t), chunk=chunk
-        )
-        latents[ids] = state
+            model, y, A, state, kernel, steps=steps, noise=noise.at(ids, chain=chain),
+            metric=latents.metric, look=due(t, steps), chunk=chunk,
+        )  # fmt: skip
+        latents[batch.ids] = state
+        latents.metric.update(info.bent)
         # Learning back-propagation: ascend the same log joint in W
         optimizer.zero_grad()
-        loss = torch.stack([*_learn(model, y, state.z, A, chunk)]).sum()
+        loss, residual = torch.stack([*_learn(model, y, state.z, A, chunk)]).sum(0)
         optimizer.step()
         # The prior's own step is closed-form, and wants draws from the posterior
-        log_prior = model.prior.log_prob(state.z).mean()
         if kernel.samples:
-            model.prior.update(state.z, rate=len(ids) / len(latents))
-        yield Step(t, loss, log_prior, A.count.mean(), info, ids)
+            rate = len(batch.ids) / len(latents)
+            model.prior.update(state.z, rate, noise.at(ids, state.age, chain).of("prior"))
+        yield Step(t, loss, residual, info, batch.ids)
 
 
 def _learn(model: Model, y: Tensor, z: Tensor, A: Operator, chunk: int) -> Iterator[Tensor]:
     """Accumulates the gradient of -mean log p over the batch, a chunk at a time."""
+    measured = A.count.sum()
     for rows, n in chunks(len(y), chunk, y.device):
         rows = rows[:n]
-        loss = -model.log_joint(y[rows], z[rows], A[rows]).sum() / len(y)
+        joint = model.joint(y[rows], z[rows], A[rows])
+        loss = -joint.log_p.sum() / len(y)
         loss.backward()
-        yield loss.detach()
+        yield torch.stack((loss, joint.square.sum() / measured)).detach()

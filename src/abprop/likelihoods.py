@@ -61,13 +61,8 @@ class Gaussian(nn.Module):
         variance = self.sigma**2
         return -squared / (2 * variance) - 0.5 * count * torch.log(2 * math.pi * variance)
 
-    def mean_square(self, log_prob: Tensor, count: Tensor) -> Tensor:
-        """The mean squared residual that gives `log_prob` for `count` numbers."""
-        variance = self.sigma**2
-        return -variance * (2 * log_prob / count + torch.log(2 * math.pi * variance))
-
     @torch.no_grad()
     def update(self, mean_square: Tensor | float, rate: float = 1.0) -> None:
         """Move sigma^2 towards a mean squared residual, by `rate` in (0, 1]."""
-        target = torch.as_tensor(mean_square, dtype=self.sigma.dtype)
+        target = torch.as_tensor(mean_square).to(self.sigma)
         self.sigma.copy_(torch.lerp(self.sigma**2, target, rate).sqrt().clamp_min(self.floor))

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from abprop.likelihoods import Gaussian
 from abprop.networks import Generator
 from abprop.operators import Operator
-from abprop.priors import Gaussian as GaussianPrior
-from abprop.priors import Prior, StandardNormal
+from abprop.priors import Prior
 
 Score = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Joint(NamedTuple):
+    """log p(y, z; W) of each example and the squared residual |y - A(f(z))|^2 in it, both (B,)."""
+
+    log_p: Tensor
+    square: Tensor
 
 
 class Model(nn.Module):
@@ -50,7 +55,13 @@ class Model(nn.Module):
             z: latents (B, *latent_shape).
             A: what was measured, for these B examples.
         """
-        return self.likelihood.log_prob(y, A(self.network(z)), A.count) + self.prior.log_prob(z)
+        return self.joint(y, z, A).log_p
+
+    def joint(self, y: Tensor, z: Tensor, A: Operator) -> Joint:
+        """The same, with the residual beside it."""
+        x = A(self.network(z))
+        log_p = self.likelihood.log_prob(y, x, A.count) + self.prior.log_prob(z)
+        return Joint(log_p, (y - x.detach()).square().flatten(1).sum(1))
 
     def score(self, y: Tensor, A: Operator) -> Score:
         """z -> (log p(y, z; W) (B,), its gradient in z (B, *latent_shape)) for weights as now.
@@ -75,27 +86,17 @@ class Model(nn.Module):
 
     def mean_latent(self, count: int) -> Tensor:
         """The prior's mean, `count` times: (count, *latent_shape)."""
-        zeros = self.likelihood.sigma.new_zeros(count, *self.network.latent_shape)
-        return self.prior.transform(zeros)
+        return self.prior.expected(count).to(self.likelihood.sigma)
 
     def folded(self) -> Model:
-        """The same model with a prior of N(0, I): a Gaussian over a vector moves into f.
+        """The same model with as much of the prior moved into f as f can take.
 
-        Latents of the folded model are z' = L^-1 (z - mu); see `fold_latents`.
+        Latents of the folded model are `fold_latents(z)`; of a vector they are N(0, I).
         """
         model = copy.deepcopy(self)
-        if _is_vector_gaussian(self.prior):
-            model.network.fold(self.prior.mean, self.prior.root)
-            model.prior = StandardNormal(self.network.latent_shape)
+        model.prior = model.prior.fold(model.network)
         return model
 
     def fold_latents(self, z: Tensor) -> Tensor:
-        """z of this model -> z' of `folded()`, (N, d)."""
-        if not _is_vector_gaussian(self.prior):
-            return z
-        root = self.prior.root
-        return torch.linalg.solve_triangular(root, (z - self.prior.mean).T, upper=False).T
-
-
-def _is_vector_gaussian(prior: Prior) -> TypeGuard[GaussianPrior]:
-    return isinstance(prior, GaussianPrior) and len(prior.shape) == 1
+        """z of this model -> z' of `folded()`, (N, *latent_shape)."""
+        return self.prior.folded(z)

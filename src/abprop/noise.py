@@ -1,6 +1,6 @@
 """Keyed noise: every random number is a pure function of what it is for.
 
-    bits = Philox4x32-10(key = hash(seed, stream), counter = (id, chain, iteration, block))
+    bits = Philox4x32-10(key = hash(seed, stream), counter = (id, chain, time, block))
 
 (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.) There is no
 generator state: nothing to save, nothing that depends on batch, order, process or device. The
@@ -45,6 +45,11 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
     return torch.stack((c0, c1, c2, c3), dim=-1)
 
 
+def _key(name: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
 class Noise:
     """One named stream of keyed noise.
 
@@ -55,12 +60,12 @@ class Noise:
 
     def __init__(self, seed: int, stream: str = "langevin") -> None:
         self.seed, self.stream = seed, stream
-        digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
-        self.key = (int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little"))
+        self.key = _key(f"{seed}/{stream}")
 
-    def at(self, ids: Tensor, t: int = 0, chain: int | Tensor = 0) -> Keyed:
-        """The noise of examples `ids` (B,) at iteration `t`, of one chain or a chain for each."""
-        return Keyed(self.key, ids, t, torch.as_tensor(chain, device=ids.device).expand(len(ids)))
+    def at(self, ids: Tensor, t: int | Tensor = 0, chain: int | Tensor = 0) -> Keyed:
+        """The noise of examples `ids` (B,) at a time and of a chain, one for all or one each."""
+        when, which = (torch.as_tensor(v, device=ids.device).expand(len(ids)) for v in (t, chain))
+        return Keyed(self.key, ids, when, which)
 
     def uniform(self, count: int, t: int = 0) -> Tensor:
         """`count` float64 numbers in (0, 1) that belong to no example."""
@@ -72,20 +77,27 @@ class Noise:
 
 
 class Keyed:
-    """The noise of one batch at one iteration; `keyed[rows]` is that of some of its examples."""
+    """The noise of one batch at one time; `keyed[rows]` is that of some of its examples."""
 
-    def __init__(self, key: tuple[int, int], ids: Tensor, t: int, chain: Tensor) -> None:
+    def __init__(self, key: tuple[int, int], ids: Tensor, t: Tensor, chain: Tensor) -> None:
         self.key, self.ids, self.t, self.chain = key, ids, t, chain
 
     def __getitem__(self, rows: Tensor | slice) -> Keyed:
-        return Keyed(self.key, self.ids[rows], self.t, self.chain[rows])
+        return Keyed(self.key, self.ids[rows], self.t[rows], self.chain[rows])
+
+    def later(self, k: int | Tensor) -> Keyed:
+        """The noise of the same chains k steps on, one number for all or one each."""
+        return Keyed(self.key, self.ids, self.t + k, self.chain)
+
+    def of(self, purpose: str) -> Keyed:
+        """Independent noise of the same chains at the same time, for another purpose."""
+        return Keyed(_key(f"{self.key}/{purpose}"), self.ids, self.t, self.chain)
 
     def bits(self, count: int, step: int = 0) -> Tensor:
         """`count` 32-bit words for each example, int64 (B, count)."""
         blocks = -(-count // 4)
-        ids = self.ids.to(torch.int64)[:, None]
+        ids, chain, t = (v.to(torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
         block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
-        chain, t = self.chain.to(torch.int64)[:, None], torch.full_like(block, self.t)
         return philox((ids, chain, t, block), self.key).flatten(1)[:, :count]
 
     def uniform(self, count: int, step: int = 0) -> Tensor:

@@ -18,9 +18,24 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from abprop.noise import Keyed, Noise
+
+FAR = 2**15  # cells along an axis of a map: positions are numbered in this base
+
+
+class Foldable(Protocol):
+    """A network whose first layer can absorb z = mean + root z'."""
+
+    def fold(self, mean: Tensor, root: Tensor) -> None: ...
+
 
 class Prior(Protocol):
-    """What the model asks of a prior."""
+    """What the model asks of a prior.
+
+    Attributes:
+        shape: of one z.
+        spread: standard deviation of each channel, broadcastable to z.
+    """
 
     shape: tuple[int, ...]
 
@@ -28,8 +43,34 @@ class Prior(Protocol):
     def spread(self) -> Tensor: ...
     def log_prob(self, z: Tensor) -> Tensor: ...
     def score(self, z: Tensor) -> tuple[Tensor, Tensor]: ...
-    def transform(self, normal: Tensor) -> Tensor: ...
-    def update(self, z: Tensor, rate: float) -> None: ...
+    def expected(self, count: int) -> Tensor: ...
+    def draw(self, noise: Noise, count: int, grid: tuple[int, ...] | None = None) -> Tensor: ...
+    def draw_each(self, noise: Keyed) -> Tensor: ...
+    def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None: ...
+    def fold(self, network: Foldable) -> Prior: ...
+    def folded(self, z: Tensor) -> Tensor: ...
+
+
+def normals(
+    noise: Noise, count: int, shape: tuple[int, ...], grid: tuple[int, ...] | None = None
+) -> Tensor:
+    """Standard normals (count, k, *grid), keyed by the position in the map.
+
+    The same seed gives a larger map that contains the smaller one.
+
+    Args:
+        noise: the stream of the draws.
+        count: number of draws.
+        shape: (k, *native grid).
+        grid: lengths of a map other than the native one.
+    """
+    channels, *native = shape
+    lengths = tuple(grid or native)
+    positions = torch.zeros(1, dtype=torch.int64)
+    for n in lengths:
+        positions = (positions[:, None] * FAR + torch.arange(n)[None]).flatten()
+    rows = [noise.at(positions, chain=i).normal((channels,)) for i in range(count)]
+    return torch.stack(rows).reshape(count, *lengths, channels).movedim(-1, 1)
 
 
 def _rows(z: Tensor) -> Tensor:
@@ -58,12 +99,28 @@ class StandardNormal(nn.Module):
         n = math.prod(z.shape[1:])
         return -0.5 * (z.square().flatten(1).sum(1) + n * math.log(2 * math.pi)), -z
 
-    def transform(self, normal: Tensor) -> Tensor:
-        """Prior draws from standard normals."""
-        return normal
+    def expected(self, count: int) -> Tensor:
+        """The mean, (count, *shape)."""
+        return torch.zeros(count, *self.shape)
 
-    def update(self, z: Tensor, rate: float) -> None:
+    def draw(self, noise: Noise, count: int, grid: tuple[int, ...] | None = None) -> Tensor:
+        """`count` draws (count, k, *grid), float64; see `normals`."""
+        return normals(noise, count, self.shape, grid)
+
+    def draw_each(self, noise: Keyed) -> Tensor:
+        """One draw for each of the noise's chains, (B, *shape), float64."""
+        return noise.normal(self.shape)
+
+    def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None:
         """Nothing to learn."""
+
+    def fold(self, network: Foldable) -> Prior:
+        """Already what a folded model has."""
+        return self
+
+    def folded(self, z: Tensor) -> Tensor:
+        """z as it is."""
+        return z
 
 
 class Gaussian(nn.Module):
@@ -107,13 +164,44 @@ class Gaussian(nn.Module):
         squared = white.square().sum(0).reshape(len(z), -1).sum(1)
         return -0.5 * squared - constant, self._fold(grad, z)
 
-    def transform(self, normal: Tensor) -> Tensor:
-        """Prior draws mu + L n from standard normals n (B, k, *map)."""
+    def expected(self, count: int) -> Tensor:
+        """The mean, (count, *shape)."""
+        return self._transform(self.mean.new_zeros(count, *self.shape))
+
+    def draw(self, noise: Noise, count: int, grid: tuple[int, ...] | None = None) -> Tensor:
+        """`count` draws (count, k, *grid); see `normals`."""
+        return self._transform(normals(noise, count, self.shape, grid).to(self.root))
+
+    def draw_each(self, noise: Keyed) -> Tensor:
+        """One draw for each of the noise's chains, (B, *shape)."""
+        return self._transform(noise.normal(self.shape).to(self.root))
+
+    def _transform(self, normal: Tensor) -> Tensor:
+        """mu + L n of standard normals n (B, k, *map)."""
         return self._fold(_rows(normal) @ self.root.T + self.mean, normal)
 
+    def fold(self, network: Foldable) -> Prior:
+        """Over a vector: z = mu + L z' moves into the network, and N(0, I) is left."""
+        if len(self.shape) > 1:
+            return self
+        network.fold(self.mean, self.root)
+        return StandardNormal(self.shape)
+
+    def folded(self, z: Tensor) -> Tensor:
+        """z' = L^-1 (z - mu) of vectors z (N, d); maps as they are."""
+        if len(self.shape) > 1:
+            return z
+        return torch.linalg.solve_triangular(self.root, (z - self.mean).T, upper=False).T
+
     @torch.no_grad()
-    def update(self, z: Tensor, rate: float) -> None:
-        """One EM step on the z's of a batch, as a running average of rate in (0, 1]."""
+    def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None:
+        """One EM step on the z's of a batch, as a running average of rate in (0, 1].
+
+        Args:
+            z: draws from the posteriors of a batch, (B, *shape).
+            rate: weight of this batch.
+            noise: for priors that learn by sampling; unused here.
+        """
         rows = _rows(z)
         mean = torch.lerp(self.mean, rows.mean(0), rate)
         scatter = (rows - mean).T @ (rows - mean) / len(rows)

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from abprop.errors import UserError
-from abprop.inference import Langevin, State, chunks, infer, solve
+from abprop.inference import (
+    LeimkuhlerMatthews,
+    Metric,
+    State,
+    calibrate,
+    chunks,
+    infer,
+    solve,
+)
 from abprop.model import Model
 from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
@@ -25,26 +33,8 @@ def generate(model: Model, z: Tensor, *, chunk: int = 64) -> Tensor:
 
 
 def draw(model: Model, count: int, noise: Noise, grid: tuple[int, ...] | None = None) -> Tensor:
-    """Latents from the prior, (count, *latent_shape).
-
-    A map's noise is keyed by the position in the map: the same seed gives a larger map that
-    contains the smaller one.
-
-    Args:
-        model: gives prior and latent shape.
-        count: number of draws.
-        noise: the stream of the draws.
-        grid: lengths of a map other than the learned one.
-    """
-    channels, *native = model.network.latent_shape
-    grid = tuple(grid or native)
-    axes = [torch.arange(n) for n in grid]
-    positions = torch.zeros(1, dtype=torch.int64)
-    for axis in axes:
-        positions = (positions[:, None] * 2**15 + axis[None]).flatten()
-    rows = [noise.at(positions, chain=i).normal((channels,)) for i in range(count)]
-    normal = torch.stack(rows).reshape(count, *grid, channels).movedim(-1, 1)
-    return model.prior.transform(normal.to(model.likelihood.sigma))
+    """Latents from the prior, (count, *latent_shape); see `priors.normals`."""
+    return model.prior.draw(noise, count, grid).to(model.likelihood.sigma)
 
 
 def sample(
@@ -211,9 +201,18 @@ def _chains(
     measured = law.A(y)
     model = model.at_sigma(law.sigma)
     z, _ = solve(model, measured, law.A, chunk=chunk)
+    metric = Metric.plain(z, 0.1 * law.sigma)
+    calibrate(model, measured, law.A, z, metric, noise[torch.arange(len(y)) * draws], chunk=chunk)
     rows = torch.arange(len(y), device=y.device).repeat_interleave(draws)
-    state = State(z[rows], torch.full((len(rows),), 0.1 * law.sigma, device=y.device))
     state, _ = infer(
-        model, measured[rows], law.A[rows], state, Langevin(), steps=steps, noise=noise, chunk=chunk
+        model,
+        measured[rows],
+        law.A[rows],
+        State.begin(z[rows]),
+        LeimkuhlerMatthews(),
+        steps=steps,
+        noise=noise,
+        metric=metric,
+        chunk=chunk,
     )
     return state.z

@@ -122,7 +122,7 @@ def _ours(where: torch.device, dtype: torch.dtype) -> Callable[[], State]:
     y, z = _examples(where)
     y = y.contiguous(memory_format=torch.channels_last)
     A, ids = Identity(BATCH, SHAPE).to(where), torch.arange(BATCH, device=where)
-    state = State(z, torch.full((BATCH,), 0.1, device=where))
+    state = State.begin(z, 0.1)
 
     def visit() -> State:
         noise = Noise(0).at(ids)

@@ -15,7 +15,7 @@ from abprop.app import sensors, starts
 from abprop.app.recipe import Recipe, build, parse_latent
 from abprop.app.sensors import Sensor
 from abprop.data import Signals, crops, mirrored, read, set_aside, shifted
-from abprop.inference import KERNELS, Kernel
+from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
@@ -24,6 +24,7 @@ from abprop.noise import Noise
 from abprop.priors import PRIORS
 
 FEWEST_TO_HOLD_OUT = 50
+CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 
 
 def load_data(recipe: Recipe, source: object = None) -> Signals:
@@ -169,6 +170,11 @@ def make_model(recipe: Recipe, shape: tuple[int, ...], dtype: torch.dtype) -> Mo
     return Model(network, PRIORS[recipe.model.prior](latent), Gaussian(sigma, min(floor, sigma)))
 
 
+def arithmetic(recipe: Recipe, dtype: torch.dtype) -> torch.dtype:
+    """The precision wished for; a test of acceptance needs log p to better than 1: float32."""
+    return torch.float32 if KERNELS[recipe.infer.kernel].adjusted else dtype
+
+
 def make_kernel(recipe: Recipe) -> Kernel:
     """The chains' kernel."""
     size = recipe.infer.step_size
@@ -177,18 +183,31 @@ def make_kernel(recipe: Recipe) -> Kernel:
 
 def make_latents(recipe: Recipe, parts: Split, model: Model) -> Latents:
     """Chains at their start: draws from N(0, I), or principal component scores."""
-    shape = model.network.latent_shape
+    shape, chains = model.network.latent_shape, recipe.infer.chains
     if recipe.infer.start == "pca":
         if len(shape) == 1:
             z = starts.scores(parts.train, parts.originals, shape[0])
         else:
             z = starts.cell_scores(parts.train, model)
         model.prior.update(z, 1.0)
+        z = z.repeat_interleave(chains, 0)
     else:
-        z = Noise(recipe.seed, "start").at(parts.ids).normal(shape).float()
-    adapt = recipe.infer.step_size == "adapt"
-    s = 0.1 * model.likelihood.sigma.item() if adapt else float(recipe.infer.step_size)
-    return Latents(parts.ids, z, torch.full((len(z),), s))
+        ids = parts.ids.repeat_interleave(chains)
+        chain = torch.arange(chains).repeat(len(parts.ids))
+        z = Noise(recipe.seed, "start").at(ids, chain=chain).normal(shape).float()
+    if recipe.infer.step_size != "adapt":
+        return Latents(parts.ids, State.begin(z, float(recipe.infer.step_size)))
+    return Latents(parts.ids, State.begin(z), _metric(recipe, parts, model, z[::chains]))
+
+
+def _metric(recipe: Recipe, parts: Split, model: Model, z: Tensor) -> Metric:
+    """The coordinates in which chains that start at z will move."""
+    metric = Metric.plain(z, 0.1 * model.likelihood.sigma.item())
+    some = torch.arange(min(CALIBRATED, len(z)))
+    y, A = parts.sensor.observed(parts.train, some)
+    noise = Noise(recipe.seed, "metric").at(parts.ids[some])
+    calibrate(model, y, A, z[some], metric, noise, chunk=min(recipe.infer.chunk, len(z)))
+    return metric
 
 
 def make_optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:

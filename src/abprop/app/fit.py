@@ -127,7 +127,7 @@ def _prepare(
     for warning in check_resume(old, recipe) if old is not None else []:
         progress.say(f"note: {warning}")
     where = machine.device(recipe.run.device)
-    dtype = machine.precision(recipe.run.precision, where)
+    dtype = build.arithmetic(recipe, machine.precision(recipe.run.precision, where))
     learning = Learning(recipe, build.split(recipe, signals), where, dtype)
     if found is not None:
         learning.restore(found.tensors, found.step)

@@ -21,6 +21,7 @@ from abprop.tasks import reconstruct
 
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
 SCORES = 10  # held-out scores in a run
+ABSURD = 1e4  # mean squared residual, where a signal spans [-1, 1]
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Learning:
         """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
         learned = self.recipe.model.sigma == "learned" and self.kernel.samples
         if self.parts.heldout is None:
-            residual, weight = self.mean_square(step), len(step.ids) / len(self.latents)
+            residual, weight = step.residual.item(), len(step.ids) / len(self.latents)
         elif self.t % self.score_every == 0 or self.t == self.total:
             residual, weight = self.score_heldout(), 0.5
             self.scores.append((self.t, residual))
@@ -98,10 +99,6 @@ class Learning:
             return
         if learned and math.isfinite(residual):
             self.model.likelihood.update(residual, weight)
-
-    def mean_square(self, step: Step) -> float:
-        """Mean squared residual of the batch just learned from, after its inference."""
-        return self.model.likelihood.mean_square(-step.loss - step.log_prior, step.count).item()
 
     def score_heldout(self, steps: int = HELDOUT_STEPS) -> float:
         """Mean squared error of reconstructed held-out examples, over observed entries."""
@@ -121,19 +118,15 @@ class Learning:
         """Stop before a diverged model is saved.
 
         Raises:
-            UserError: an error or a weight is not finite, or every output is saturated: no
-                gradient is left to learn from.
+            UserError: an error or a weight is not finite or absurd, or every output is saturated:
+                no gradient is left to learn from.
         """
         weights = list(self.model.network.parameters())
         finite = all(torch.isfinite(p).all() for p in weights)
         alive = any(p.grad is None or p.grad.any() for p in weights)
-        errors = [self.mean_square(step), *(score for _, score in self.scores[-1:])]
-        if not (finite and alive and all(map(math.isfinite, errors))):
-            now = self.recipe.train.learning_rate
-            raise UserError(
-                f"learning diverged at iteration {self.t} with train.learning_rate={now:g}; "
-                f"start a new run with --set train.learning_rate={now / 4:g}"
-            )
+        errors = [step.residual.item(), *(score for _, score in self.scores[-1:])]
+        if not (finite and alive and all(error < ABSURD for error in errors)):
+            raise _diverged(self.recipe, f"at iteration {self.t}")
 
     # What a checkpoint holds ------------------------------------------------------------------
 
@@ -155,19 +148,29 @@ class Learning:
         if not torch.equal(rows["ids"], self.latents.ids):
             raise UserError("the checkpoint's examples are not this run's; is the data changed?")
         self.model.load_state_dict(dict(tensors["network"]))
-        self.latents = Latents(rows["ids"], rows["z"], rows["s"])
+        self.latents = Latents.of(rows)
         _unflatten(self.optimizer, tensors["optimizer"])
         self.t = t
+
+
+def _diverged(recipe: Recipe, when: str) -> UserError:
+    now = recipe.train.learning_rate
+    return UserError(
+        f"learning diverged {when} with train.learning_rate={now:g}; "
+        f"start a new run with --set train.learning_rate={now / 4:g}"
+    )
 
 
 def _guarded(stream: Iterator[Step], recipe: Recipe) -> Iterator[Step]:
     try:
         yield from stream
     except torch.linalg.LinAlgError as error:  # of the prior's covariance
-        raise UserError(
-            f"the latents diverged with infer.step_size={recipe.infer.step_size}; "
-            "start a new run with --set infer.step_size=adapt"
-        ) from error
+        if recipe.infer.step_size != "adapt":
+            raise UserError(
+                f"the latents diverged with infer.step_size={recipe.infer.step_size}; "
+                "start a new run with --set infer.step_size=adapt"
+            ) from error
+        raise _diverged(recipe, "at once") from error
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
     s (median step size), diverged (chains put back), seconds (of learning so far);
     after a held-out score also heldout_mse and heldout_psnr.
     """
-    mse = max(learning.mean_square(step), 1e-20)
+    mse = max(step.residual.item(), 1e-20)
     line = {
         "iteration": learning.t,
         "loss": step.loss.item(),

@@ -401,12 +401,13 @@ def _fitted(
     where: torch.device,
     data: object,
 ) -> Run:
-    dtype = machine.precision(recipe.run.precision, where)
+    dtype = build.arithmetic(recipe, machine.precision(recipe.run.precision, where))
     model = build.make_model(recipe, tuple(found.meta["data"]["shape"]), dtype)
     model.load_state_dict(found.tensors["network"])
     learned = model.to(where)
     latents = found.tensors["latents-00000"]
-    states, ids = latents["z"].to(where), latents["ids"].to(where)
+    ids = latents["ids"].to(where)
+    states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
     if found.meta["scores"]:  # the spread about predictions of what was never seen
         learned.likelihood.update(found.meta["scores"][-1][1])
     for parameter in learned.parameters():

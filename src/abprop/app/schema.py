@@ -228,9 +228,12 @@ class Generator(_Section):
 class Inference(_Section):
     """How latents are inferred in each iteration."""
 
-    kernel: Literal["langevin", "gradient"] = _key(
-        "langevin", "moves: langevin, or gradient (no noise)"
+    kernel: Literal["langevin", "leimkuhler", "gradient", "mala", "hmc"] = _key(
+        "langevin",
+        "moves: langevin (the paper's), leimkuhler (averaged noise), mala or hmc (exact), "
+        "or gradient (no noise)",
     )
+    chains: Positive = _key(1, "chains of each example; learning averages over them")
     steps: Positive = _key(5, "steps on each latent in each iteration")
     step_size: StepSize = _key("adapt", "step size s: a number, or adapt (for each example)")
     chunk: Positive = _key(64, "examples in one pass; also fixes how results are rounded")

@@ -1,0 +1,133 @@
+"""A visit: some transitions of every example's chain, in static chunks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from abprop.inference.adapt import curved, look, steered
+from abprop.inference.base import Chain, Info, Kernel, Moved, State, expand, normal
+from abprop.inference.chunks import chunks
+from abprop.inference.metric import Metric
+from abprop.model import Model, Score
+from abprop.noise import Keyed
+from abprop.operators import Operator
+
+ABSURD = 1e4  # no posterior of a learned generator reaches so far from its prior
+
+
+def infer(
+    model: Model,
+    y: Tensor,
+    A: Operator,
+    state: State,
+    kernel: Kernel,
+    *,
+    steps: int,
+    noise: Keyed,
+    metric: Metric | None = None,
+    look: bool = False,
+    chunk: int = 64,
+) -> tuple[State, Info]:
+    """`steps` transitions of every chain, from where it was left.
+
+    Runs in static chunks, the last one padded, so that an example's answer has the same bits
+    whatever its batch, order and company.
+
+    Args:
+        model: gives the score.
+        y, A: observations (B, ...) and their operator, one row for each chain.
+        state: where the chains stand.
+        kernel: see KERNELS.
+        steps: number of transitions, each `kernel.passes` passes forward and back.
+        noise: keyed by example and chain; each chain's age is its time.
+        metric: the chains' coordinates; z's own if None. A fixed step size is one of z's own.
+        look: look at the curvature first, at two more passes; chains that were never looked at
+            always are.
+        chunk: chains in one pass.
+    """
+    if metric is None or kernel.step_size is not None:
+        metric = Metric.plain(state.z[:1])
+    parts = []
+    for rows, n in chunks(len(y), chunk, state.z.device):
+        score, some = model.score(y[rows], A[rows]), State(*(v[rows] for v in state))
+        now = noise[rows].later(some.age)
+        part, info = _visit(kernel, score, some, metric, steps, now, look)
+        parts.append([v[:n] for v in (*part, *info)])
+    whole = [torch.cat(values) for values in zip(*parts, strict=True)]
+    return State(*whole[: len(State._fields)]), Info(*whole[len(State._fields) :])
+
+
+def _visit(
+    kernel: Kernel,
+    score: Score,
+    state: State,
+    metric: Metric,
+    steps: int,
+    noise: Keyed,
+    look: bool,
+) -> tuple[State, Info]:
+    chain, axis, bent = _prepared(kernel, score, state, metric, noise, look)
+    told: list[Moved] = []
+    for k in range(steps):
+        chain, moved = kernel.step(score, chain, noise.later(k))
+        told.append(moved)
+    accepted = torch.stack([moved.accepted for moved in told]).mean(0)
+    stable = torch.stack([moved.stable for moved in told]).to(accepted.dtype).mean(0)
+    s, log_p = steered(kernel, chain.s, accepted), told[-1].log_p
+    # The guard: a chain that is lost goes back to where it came from, slower, and is looked at.
+    lost = ~((chain.z.abs() < ABSURD).flatten(1).all(1) & torch.isfinite(log_p))
+    slower = torch.where(state.s > 0, state.s, s) / 4
+    after = State(
+        torch.where(expand(lost, state.z), state.z, chain.z),
+        torch.where(lost, torch.nan_to_num(slower), s),
+        torch.where(expand(lost, axis), torch.zeros_like(axis), axis),
+        state.age + steps,
+    )
+    return after, Info(log_p, after.s, accepted, stable, lost, bent)
+
+
+def _prepared(
+    kernel: Kernel, score: Score, state: State, metric: Metric, noise: Keyed, asked: bool
+) -> tuple[Chain, Tensor, Tensor]:
+    """The chains with their step sizes; stiffest directions; random looks, NaN without any."""
+    nothing = torch.full_like(state.z, torch.nan)
+    if kernel.step_size is not None:
+        s = torch.full_like(state.s, kernel.step_size)
+        return Chain(state.z, s, metric), state.axis, nothing
+    new = bool((state.axis == 0).flatten(1).all(1).any())
+    if not (asked or new):
+        return Chain(state.z, state.s, metric), state.axis, nothing
+    chain = Chain(state.z, state.s, metric, *score(state.z))
+    found = look(kernel, score, state, chain, noise)
+    return chain._replace(s=found.s), found.axis, found.bent
+
+
+def calibrate(
+    model: Model,
+    y: Tensor,
+    A: Operator,
+    z: Tensor,
+    metric: Metric,
+    noise: Keyed,
+    *,
+    rounds: int = 6,
+    chunk: int = 64,
+) -> None:
+    """Learn the metric at z before any chain has moved: `rounds` passes, two scores each.
+
+    Args:
+        model, y, A, chunk: as for `infer`.
+        z: latents (B, *latent_shape); a few hundred are enough.
+        metric: learns in place. Its scale at first should be a small step in z.
+        noise: keyed by example.
+        rounds: the first of them finds the scale.
+    """
+    for k in range(rounds):
+        bent, metric.looks = [], torch.zeros(())  # the round before only helped to see better
+        for rows, n in chunks(len(y), chunk, z.device):
+            score = model.score(y[rows], A[rows])
+            chain = Chain(z[rows], torch.ones(len(rows)).to(z), metric, *score(z[rows]))
+            u = normal(noise[rows].later(k).of("calibrate"), z)
+            bent.append(curved(score, chain, u, chain.s)[:n])
+        metric.update(torch.cat(bent))
