@@ -18,6 +18,7 @@ from abprop.inference import (
     chunks,
     due,
     infer,
+    nearest,
     solve,
 )
 from abprop.likelihoods import Gaussian
@@ -276,3 +277,35 @@ def test_every_device_gives_the_cpus_answer(device: torch.device) -> None:
     )
     assert there.z.device.type == device.type and not info.diverged.any()
     torch.testing.assert_close(there.z.cpu(), here.z, atol=1e-3, rtol=1e-3)
+
+
+def test_the_nearest_known_latent_is_a_start_where_it_is_better_than_the_mean() -> None:
+    model = conv_model()
+    known = normal((9, 6)) * 3
+    y, A = observe(model.network(known[[4, 7, 0]]).detach(), torch.rand(3, 1, 32, 32) < 0.3)
+    found = nearest(model, y, A, known, chunk=16)
+    assert torch.equal(found, known[[4, 7, 0]])
+    y = model.network(torch.zeros(2, 6)).detach()
+    assert torch.equal(nearest(model, y, Identity(2, (3, 32, 32)), known), torch.zeros(2, 6))
+    z, _ = solve(model, y, Identity(2, (3, 32, 32)), start=torch.zeros(2, 6), steps=3)
+    assert z.abs().max() < 0.5
+
+
+class Wavy(LinearGenerator):
+    """x = z + sin(8 z): rising on the whole, with dips that stop who comes from below."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z + torch.sin(8 * z)
+
+    def freeze(self):
+        return lambda z: (self(z), lambda v: v * (1 + 8 * torch.cos(8 * z)))
+
+
+def test_from_the_nearest_the_solver_finds_a_mode_that_it_misses_from_the_mean() -> None:
+    model = Model(Wavy((1,), (1,)), StandardNormal((1,)), Gaussian(0.05))
+    y, A = torch.tensor([[2.5], [-2.8], [3.0]]), Identity(3, (1,))
+    blind, low = solve(model, y, A, rate=0.02)
+    start = nearest(model, y, A, torch.linspace(-4, 4, 81)[:, None])
+    found, high = solve(model, y, A, start=start, rate=0.02)
+    assert (model.network(found) - y).abs().max() < 0.05
+    assert (model.network(blind) - y).abs().min() > 0.5 and (high > low).all()

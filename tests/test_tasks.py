@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from abprop import tasks
 from abprop.errors import UserError
+from abprop.inference import Metric, solve
 from abprop.likelihoods import Gaussian as Likelihood
 from abprop.model import Model
 from abprop.networks import ConvGenerator, LinearGenerator
@@ -160,3 +161,21 @@ def test_what_is_hidden_has_no_say():
     one, _ = tasks.reconstruct(VECTOR, *observe(y, hidden), steps=10)
     two, _ = tasks.reconstruct(VECTOR, *observe(y.masked_fill(hidden, math.nan), hidden), steps=10)
     assert torch.equal(one, two)
+
+
+def test_sigma_comes_from_draws_and_not_from_the_mode():
+    sigma, d, D, n = 0.7, 3, 8, 4000
+    f = LinearGenerator((d,), (D,))
+    f.reset(lambda size: 9 * Noise(0, "weights").at(torch.zeros(1)).normal(size)[0])
+    model = Model(f, StandardNormal((d,)), Likelihood(sigma)).requires_grad_(False)
+    ids = torch.arange(n)
+    y = f(Noise(1).at(ids).normal((d,)).float()) + sigma * Noise(2).at(ids).normal((D,)).float()
+    A = observe(y, None)[1]
+    z, _ = solve(model, y, A, chunk=n)
+    at_mode = (f(z) - y).square().mean().item()
+    metric = Metric(torch.linalg.cholesky(torch.linalg.inv(
+        torch.eye(d) + f.weight.T @ f.weight / sigma**2)))  # fmt: skip
+    found = tasks.spread(model, y, A, z, metric, Noise(3).at(ids), chunk=n)
+    # Four standard deviations of a mean of n D squares.
+    assert found == pytest.approx(sigma**2, rel=4 * math.sqrt(2 / (n * D)))
+    assert at_mode < 0.72 * sigma**2

@@ -23,10 +23,10 @@ from abprop import checkpoint
 from abprop.app import build, metrics
 from abprop.app.fit import Asked, Clock, fit
 from abprop.app.learning import Learning
+from abprop.app.loading import load
 from abprop.app.plan import rehearse
 from abprop.app.progress import Silent
 from abprop.app.recipe import loads
-from abprop.app.run import load
 from abprop.data import read
 from abprop.errors import UserError
 

@@ -12,7 +12,7 @@ from conftest import FACES, TEXTURE, TINY, blobs, waves
 
 from abprop.app import pages
 from abprop.app.fit import Asked, fit
-from abprop.app.run import load
+from abprop.app.loading import load
 
 
 def titles(html: str) -> list[str]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from abprop.app.fit import Asked, Clock
 from abprop.app.fit import fit as _fit
+from abprop.app.loading import load
 from abprop.app.progress import Bar, Silent
 from abprop.app.recipe import KEYS
-from abprop.app.run import Run, load
+from abprop.app.run import Run
 from abprop.errors import unknown
 
 __all__ = ["Run", "fit", "load"]

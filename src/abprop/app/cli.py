@@ -97,7 +97,7 @@ def fit(
         raise typer.Exit(EXIT_STOPPED)
     _report(folder)
     if as_json:
-        from abprop.app.run import load
+        from abprop.app.loading import load
 
         _print(load(folder, last=True).info())
 
@@ -137,7 +137,7 @@ def sample(
     device: Device = "auto",
 ) -> None:
     """New signals from the learned prior."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
 
     fitted = load(run, device=device, say=say)
     x = fitted.sample(n, size=_size(size), seed=seed)
@@ -166,7 +166,7 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """The nearest signals the generator can make."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or ())
@@ -183,7 +183,7 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """A sheet between four examples; over the plane of latents when there are two."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
 
     fitted = load(run, device=device, say=say)
     if fitted.model.network.latent_shape == (2,) and ids is None:
@@ -212,7 +212,7 @@ def embed(
     device: Device = "auto",
 ) -> None:
     """Latents as .csv or .npz, one row for each example, with its name."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
     from abprop.app.tables import write_latents
 
     fitted = load(run, data=data, device=device, say=say)
@@ -237,7 +237,7 @@ def recover(
     device: Device = "auto",
 ) -> None:
     """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
@@ -261,7 +261,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
-    from abprop.app.run import load
+    from abprop.app.loading import load
 
     names = [name for name in (against or "").split(",") if name]
     fitted = load(run, data=data, device=device, say=say)
@@ -282,7 +282,7 @@ def info(
 ) -> None:
     """What a run directory or a source of data holds."""
     if (Path(what) / "recipe.toml").exists():
-        from abprop.app.run import load
+        from abprop.app.loading import load
 
         facts = load(what, last=True, say=say).info()
     else:

@@ -9,10 +9,11 @@ import numpy as np
 
 from abprop.app import metrics
 from abprop.app.fit import Asked, fit
+from abprop.app.loading import load
 from abprop.app.pages import page
 from abprop.app.progress import Bar
 from abprop.app.report import Page, write
-from abprop.app.run import Run, load
+from abprop.app.run import Run
 
 DIGITS_BUDGET, TEXTURE_BUDGET = "50s", "100s"
 

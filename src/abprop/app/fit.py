@@ -12,7 +12,7 @@ from typing import Any
 
 from abprop import checkpoint
 from abprop.app import build, machine, metrics
-from abprop.app.learning import Learning
+from abprop.app.learning import Learning, Score
 from abprop.app.plan import OVERRUN, Clock, planned, with_plan
 from abprop.app.progress import Silent
 from abprop.app.recipe import (
@@ -131,7 +131,7 @@ def _prepare(
     learning = Learning(recipe, build.split(recipe, signals), where, dtype)
     if found is not None:
         learning.restore(found.tensors, found.step)
-        learning.scores = [(int(t), float(mse)) for t, mse in found.meta["scores"]]
+        learning.scores = [Score.of(score) for score in found.meta["scores"]]
         progress.say(f"resuming {folder} at iteration {found.step}")
     metrics.cut(folder / "metrics.jsonl", learning.t)
     _announce(learning, signals, threads, progress)

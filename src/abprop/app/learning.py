@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +17,31 @@ from abprop.data import Signals
 from abprop.errors import UserError
 from abprop.latents import Latents
 from abprop.noise import Noise
-from abprop.tasks import reconstruct
+from abprop.tasks import reconstruct, spread
 
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
 SCORES = 10  # held-out scores in a run
 ABSURD = 1e4  # mean squared residual, where a signal spans [-1, 1]
+
+
+class Score(NamedTuple):
+    """What held-out examples say at iteration t.
+
+    Attributes:
+        t: iterations done.
+        mse: mean squared error of their most probable reconstructions, over observed entries.
+        spread: mean squared residual over draws from their posteriors: sigma^2.
+    """
+
+    t: int
+    mse: float
+    spread: float
+
+    @classmethod
+    def of(cls, told: Sequence[float]) -> Score:
+        """A score as a manifest holds it; earlier versions knew t and mse alone."""
+        t, mse, *spread = told
+        return cls(int(t), float(mse), float(spread[0] if spread else mse))
 
 
 @dataclass
@@ -32,7 +52,7 @@ class Learning:
         recipe: complete (see `build.resolve`), with train.iterations known before `steps`.
         parts: training and held-out examples.
         t: iterations done.
-        scores: (iteration, held-out mean squared error) so far.
+        scores: of the held-out examples so far.
     """
 
     recipe: Recipe
@@ -40,7 +60,7 @@ class Learning:
     device: torch.device
     dtype: torch.dtype
     t: int = 0
-    scores: list[tuple[int, float]] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         model = build.make_model(self.recipe, self.parts.sensor.shape, self.dtype)
@@ -93,26 +113,30 @@ class Learning:
         if self.parts.heldout is None:
             residual, weight = step.residual.item(), len(step.ids) / len(self.latents)
         elif self.t % self.score_every == 0 or self.t == self.total:
-            residual, weight = self.score_heldout(), 0.5
-            self.scores.append((self.t, residual))
+            self.scores.append(self.score_heldout())
+            residual, weight = self.scores[-1].spread, 0.5
         else:
             return
         if learned and math.isfinite(residual):
             self.model.likelihood.update(residual, weight)
 
-    def score_heldout(self, steps: int = HELDOUT_STEPS) -> float:
-        """Mean squared error of reconstructed held-out examples, over observed entries."""
+    def score_heldout(self, steps: int = HELDOUT_STEPS) -> Score:
+        """How well held-out examples are explained now."""
         held = self.parts.heldout
         if held is None:
             raise ValueError("nothing was held out")
         y, A = self.parts.sensor.observed(held, device=self.device)
-        x, _ = reconstruct(self.model, y, A, steps=steps, chunk=self.chunk)
-        return ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
+        known = self.latents.z[:: self.latents.chains][: self.parts.originals]
+        x, z = reconstruct(self.model, y, A, known=known, steps=steps, chunk=self.chunk)
+        mse = ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
+        noise = Noise(self.recipe.seed, "heldout").at(torch.arange(len(z), device=z.device), self.t)
+        sigma2 = spread(self.model, y, A, z, self.latents.metric, noise, chunk=self.chunk)
+        return Score(self.t, mse, sigma2)
 
     @property
     def best(self) -> int:
         """The iteration whose held-out score was best, or the last one."""
-        return min(self.scores, key=lambda score: score[1])[0] if self.scores else self.t
+        return min(self.scores, key=lambda score: score.mse).t if self.scores else self.t
 
     def check_finite(self, step: Step) -> None:
         """Stop before a diverged model is saved.
@@ -124,7 +148,7 @@ class Learning:
         weights = list(self.model.network.parameters())
         finite = all(torch.isfinite(p).all() for p in weights)
         alive = any(p.grad is None or p.grad.any() for p in weights)
-        errors = [step.residual.item(), *(score for _, score in self.scores[-1:])]
+        errors = [step.residual.item(), *(score.mse for score in self.scores[-1:])]
         if not (finite and alive and all(error < ABSURD for error in errors)):
             raise _diverged(self.recipe, f"at iteration {self.t}")
 

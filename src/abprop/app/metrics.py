@@ -31,7 +31,7 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 2),
     }
     if learning.scores and learning.scores[-1][0] == learning.t:
-        heldout = learning.scores[-1][1]
+        heldout = learning.scores[-1].mse
         line |= {"heldout_mse": heldout, "heldout_psnr": psnr(heldout)}
     return line
 

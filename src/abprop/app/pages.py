@@ -11,9 +11,10 @@ import torch
 
 from abprop.app import metrics
 from abprop.app.charts import Curve
+from abprop.app.loading import load
 from abprop.app.recipe import dumps
 from abprop.app.report import Figure, Page, write
-from abprop.app.run import Run, load
+from abprop.app.run import Run
 from abprop.data import Signals, grid
 from abprop.errors import UserError
 from abprop.evaluate import nearest
@@ -155,11 +156,12 @@ def _reconstructions(run: Run) -> list[Figure]:
     held = parts.heldout
     shown, what = (held, "Held-out") if held is not None else (parts.train, "Training")
     shown = shown.take(np.arange(min(12, len(shown))))
-    pairs = np.concatenate([shown.values, run.reconstruct(shown)])
+    answers = run.decode(run.z[: len(shown)]) if held is None else run.reconstruct(shown)
+    pairs = np.concatenate([shown.values, answers])
     words = {
         "Held-out": "Examples the generator never learned from (above) and f(z) at their most "
         "probable z (below).",
-        "Training": "Training examples (above) and f(z) at their most probable z (below).",
+        "Training": "Training examples (above) and f(z) at the z they were learned with (below).",
     }
     return [Figure(f"{what} reconstructions", words[what], picture(run, pairs, len(shown)))]
 
@@ -186,9 +188,9 @@ def _texture_figures(run: Run) -> list[Figure]:
             "The picture", "All there was to learn from.", picture(run, own.values)))  # fmt: skip
         crops = run.split().train
         crops = crops.take(np.arange(min(8, len(crops))))
-        pairs = np.concatenate([crops.values, run.reconstruct(crops)])
+        pairs = np.concatenate([crops.values, run.decode(run.z[: len(crops)])])
         figures.append(Figure(
-            "Crops", "Crops of the picture (above) and f(z) at their most probable z (below).",
+            "Crops", "Crops of the picture (above) and f(z) at the z they were learned with.",
             picture(run, pairs, len(crops))))  # fmt: skip
     figures.append(Figure(
         "Synthesis", "A new picture, twice as large each way; no crop of it was chosen.",

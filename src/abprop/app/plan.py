@@ -15,6 +15,7 @@ from abprop.app.recipe import Recipe, parse_duration
 
 DEFAULT_BUDGET = "15m"
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
+LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
 
@@ -54,6 +55,7 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         if recipe.run.threads == 0:
             recipe, seconds = _with_threads(learning, recipe, seconds, progress)
         scores = SCORES * _score_seconds(learning, seconds)
+        seconds *= 1 + LOOKS
         left = budget - clock.elapsed() - scores - 0.03 * budget
         iterations = learning.t + max(1, int(left / seconds))
         recipe = with_plan(recipe, iterations, recipe.train.budget or DEFAULT_BUDGET)
@@ -71,6 +73,9 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     t, scores, parts = learning.t, list(learning.scores), learning.parts
     saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
     learning.parts = replace(parts, heldout=None)
+    # As if every chain had been looked at: first visits cost more, and happen once.
+    state = learning.latents.state
+    learning.latents.state = state._replace(axis=torch.ones_like(state.axis))
     times, began = [], time.monotonic()
     # Far from any iteration of the plan, so that no schedule or score is touched.
     for _ in learning.steps(learning.t + 10_000):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,7 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
-from abprop.app import build, machine, recovery, sensors
-from abprop.app.fit import read_recipe
+from abprop.app import build, recovery, sensors
 from abprop.app.judging import judged
 from abprop.app.recipe import Recipe
 from abprop.app.recipe import build as build_recipe
@@ -58,6 +56,7 @@ class Run:
     states: Tensor
     source: object = None
     _signals: Signals | None = field(default=None, repr=False)
+    _crops: Signals | None = field(default=None, repr=False)
     _posterior: Posterior | None = field(default=None, repr=False)
 
     # What there is --------------------------------------------------------------------------
@@ -173,7 +172,12 @@ class Run:
         return self._data(tasks.sample(self.model, n, noise, size=size, chunk=self._chunk))
 
     def reconstruct(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
-        """f(z) at the most probable z of each signal; the training data if none are given."""
+        """f(z) at the most probable z of each signal; of training examples at their kept z.
+
+        Args:
+            source: path or array; the training data if None.
+            sets: data.* keys for `source`.
+        """
         signals = self.given(source, sets)
         return self._data(self._infer(signals)[0])
 
@@ -182,6 +186,12 @@ class Run:
         if source is None:
             return self.z[: len(self.names)].cpu().numpy()
         return self._infer(self.given(source, sets))[1].cpu().numpy()
+
+    def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
+        """Signals f(z) of latents (N, *latent_shape), in data units."""
+        return self._data(
+            tasks.generate(self.model, torch.as_tensor(z).to(self.z), chunk=self._chunk)
+        )
 
     def interpolate(self, ids: Sequence[int] | None = None, side: int = 8) -> np.ndarray:
         """A side x side sheet between four examples, (side^2, C, *size).
@@ -319,9 +329,11 @@ class Run:
 
     def _own_signals(self) -> Signals:
         """The training data without copies; of a texture its crops."""
-        if self.signals.kind == "texture":
-            return self.split().train
-        return self.signals
+        if self.signals.kind != "texture":
+            return self.signals
+        if self._crops is None:
+            self._crops = self.split().train
+        return self._crops
 
     def reconstructed(self, signals: Signals) -> Tensor:
         """f(z) at the most probable z of signals that were read, model units."""
@@ -331,7 +343,26 @@ class Run:
         sensor = sensors.sensor(self.recipe, signals)
         seen = sensors.learned_from(self.recipe, sensor, signals)
         y, A = sensor.observed(seen, device=self.device)
-        return tasks.reconstruct(self.model, y, A, chunk=self._chunk)
+        own = self._rows_of(signals)
+        new = [row for row in range(len(signals)) if row not in own]
+        z = torch.empty(len(signals), *self.z.shape[1:], device=self.device)
+        if own:
+            z[list(own)] = self.z[list(own.values())]
+        if new:
+            rows = torch.tensor(new, device=self.device)
+            known = self.z[: len(self.names)]
+            z[rows] = tasks.reconstruct(
+                self.model, y[rows], A[rows], known=known, chunk=self._chunk
+            )[1]
+        return tasks.generate(self.model, z, chunk=self._chunk), z
+
+    def _rows_of(self, signals: Signals) -> dict[int, int]:
+        """Rows of `signals` that were learned from -> their rows in the table of latents."""
+        if signals.fingerprint == self.recipe.data.fingerprint and signals.kind != "texture":
+            return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
+        if signals is self._crops:
+            return {row: row for row in range(len(signals))}
+        return {}
 
     def _data(self, x: Tensor) -> np.ndarray:
         return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
@@ -347,73 +378,6 @@ class Run:
             if i not in row:
                 raise UserError(f"--ids {i}: no training example has this id (held out, or none)")
         return [row[i] for i in ids]
-
-
-def load(
-    folder: str | Path,
-    *,
-    data: object = None,
-    device: str = "auto",
-    last: bool = False,
-    say: Callable[[str], None] = warnings.warn,
-) -> Run:
-    """A run from its directory, at its best checkpoint.
-
-    Args:
-        folder: the run directory.
-        data: where its data are now, if not where the recipe says.
-        device: auto, cuda, mps or cpu.
-        last: take the newest checkpoint instead of the best.
-        say: told one line about each checkpoint that is bad.
-
-    Raises:
-        UserError: it is not a run, or none of its checkpoints is whole.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such run directory")
-    recipe, where = read_recipe(folder), machine.device(device)
-    found = checkpoint.latest(folder / "checkpoints", say)
-    if found is None:
-        raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
-    machine.set_threads(recipe)
-    return _fitted(folder, recipe, found if last else _best(folder, found, say), where, data)
-
-
-def _best(
-    folder: Path, newest: checkpoint.Checkpoint, say: Callable[[str], None]
-) -> checkpoint.Checkpoint:
-    """The checkpoint whose held-out score was best, if it is still whole; else the newest."""
-    step = min(newest.meta["scores"], key=lambda s: s[1], default=(newest.step, 0))[0]
-    if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
-        return newest
-    try:
-        return checkpoint.load(folder / "checkpoints" / checkpoint.step_name(step))
-    except checkpoint.CheckpointError as error:
-        say(f"skipped the checkpoint at step {step}: {error}")
-        return newest
-
-
-def _fitted(
-    folder: Path,
-    recipe: Recipe,
-    found: checkpoint.Checkpoint,
-    where: torch.device,
-    data: object,
-) -> Run:
-    dtype = build.arithmetic(recipe, machine.precision(recipe.run.precision, where))
-    model = build.make_model(recipe, tuple(found.meta["data"]["shape"]), dtype)
-    model.load_state_dict(found.tensors["network"])
-    learned = model.to(where)
-    latents = found.tensors["latents-00000"]
-    ids = latents["ids"].to(where)
-    states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
-    if found.meta["scores"]:  # the spread about predictions of what was never seen
-        learned.likelihood.update(found.meta["scores"][-1][1])
-    for parameter in learned.parameters():
-        parameter.requires_grad_(False)
-    model, z = learned.folded(), learned.fold_latents(states)
-    return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:

@@ -19,7 +19,7 @@ from abprop.inference.langevin import Langevin
 from abprop.inference.leimkuhler import LeimkuhlerMatthews
 from abprop.inference.mala import MALA
 from abprop.inference.metric import Metric
-from abprop.inference.solve import solve
+from abprop.inference.solve import nearest, solve
 
 KERNELS = {
     "langevin": Langevin,
@@ -46,5 +46,6 @@ __all__ = [
     "infer",
     "calibrate",
     "solve",
+    "nearest",
     "chunks",
 ]
