@@ -203,7 +203,7 @@ def _read_table(path: Path, key: str | None, wish: Wish) -> Found:
     values, columns = tables.load(path)
     kind = "table" if wish.kind == "auto" else wish.kind
     found = _arranged(values, quoted(path), replace(wish, kind=kind))
-    return Found(found.kind, found.values, None, found.names, columns)
+    return replace(found, columns=columns)
 
 
 # By suffix; a new kind of file is a module and a line here. `key` is what followed "file.npz:".
