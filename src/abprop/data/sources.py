@@ -189,7 +189,9 @@ def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) 
     seen = uniform(behind, wish.size, wish.channels, where)
     if seen.hidden is None:
         return seen
-    veil = codes(whole.values, whole.hidden, seen.hidden)
+    # Resizing what has fewer holes may hide more, where weights are negative: not by what is behind.
+    unknown = None if whole.hidden is None else whole.hidden & seen.hidden
+    veil = codes(whole.values, unknown, seen.hidden)
     return Picture(np.where(seen.hidden, whole.values, seen.values), veil, picture.frames)
 
 
@@ -320,9 +322,12 @@ def _checked(found: Found, where: str) -> Found:
         values = np.where(np.isinf(values), np.float32(np.nan), values)  # behind a mask
         missing = np.isnan(values)
         if missing.any():
-            veil = np.where(
-                missing, np.uint8(MISSING), np.uint8(OBSERVED) if veil is None else veil
-            )
+            veil = np.zeros_like(missing[:, :1], np.uint8) if veil is None else veil
+            # What is behind a mask does not decide whether the channels share it.
+            seen = missing & (veil == OBSERVED)
+            if values.ndim > 2 and veil.shape[1] == 1 and (seen == seen[:, :1]).all():
+                missing = missing.any(1, keepdims=True)
+            veil = np.where(missing, np.uint8(MISSING), veil)
     if veil is not None and (veil > OBSERVED).all():
         raise UserError(
             f"{where} is hidden or missing everywhere; give data where something is not"
