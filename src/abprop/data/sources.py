@@ -153,7 +153,7 @@ def _read_pictures(path: Path, key: str | None, wish: Wish) -> Found:
         names = unique_names(entries)
         rows = chosen(wish.select, wish.limit, len(entries), quoted(path))
         files = [entries[row] for row in rows]
-        mask, note = _opened(wish, len(entries), len(rows))
+        mask, note = _opened(wish, len(entries), len(rows), 2)
 
         def pictures() -> Iterable[tuple[Picture, str]]:
             nonlocal note
@@ -170,8 +170,8 @@ def _read_pictures(path: Path, key: str | None, wish: Wish) -> Found:
     return Found(kind, values, hidden, [names[row] for row in rows], note=note)
 
 
-def _opened(wish: Wish, total: int, chosen: int) -> tuple[Mask | None, str]:
-    return (None, "") if wish.masks is None else open_masks(wish.masks, total, chosen)
+def _opened(wish: Wish, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
+    return (None, "") if wish.masks is None else open_masks(wish.masks, total, chosen, dims)
 
 
 def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) -> Picture:
@@ -189,7 +189,7 @@ def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) 
     seen = uniform(behind, wish.size, wish.channels, where)
     if seen.hidden is None:
         return seen
-    # Resizing what has fewer holes may hide more, where weights are negative: not by what is behind.
+    # With fewer holes resizing may hide other pixels: what is behind a mask must not decide that.
     unknown = None if whole.hidden is None else whole.hidden & seen.hidden
     veil = codes(whole.values, unknown, seen.hidden)
     return Picture(np.where(seen.hidden, whole.values, seen.values), veil, picture.frames)
@@ -226,7 +226,7 @@ def _arranged(values: np.ndarray, where: str, wish: Wish, note: str = "") -> Fou
     check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
     if wish.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind))))
-    veil, (mask, said) = None, _opened(wish, len(arranged), len(rows))
+    veil, (mask, said) = None, _opened(wish, len(arranged), len(rows), arranged.ndim - 2)
     note = "; ".join(filter(None, (note, said)))
     if wish.size is None and wish.channels == "keep":
         values = native(np.ascontiguousarray(arranged[rows]), where)
