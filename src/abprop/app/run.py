@@ -242,7 +242,8 @@ class Run:
             found = Posterior(self.learned, law, self._chunk, seed=self.recipe.seed)
             self._posterior = recovery.refined(found, train, self.device)
         progress("calibrating the uncertainty on entries set aside")
-        return recovery.calibrated(self._posterior, signals, draws, self.device)
+        share = self.recipe.data.aside or recovery.SHARE
+        return recovery.calibrated(self._posterior, signals, draws, self.device, share)
 
     @property
     def correlated(self) -> bool:
