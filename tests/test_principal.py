@@ -215,6 +215,35 @@ def test_a_planted_subspace_is_found_with_much_hidden(channels: int):
     assert (off.abs() < 1.645).double().mean().item() == pytest.approx(0.9, abs=0.02)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_doubt_about_the_loadings_is_counted_in(channels: int):
+    """Against draws of loadings, means and latents from the laws that the fit says they have."""
+    x, shown = signals(25, 6, 2), holes(25, 6 // channels)
+    found, n, draws = fit(x, shown, 2), 4, 100_000
+    assert found.doubt is not None
+    o = shown[n].repeat(channels)
+    assert 0 < o.sum() < 6
+    roots = torch.linalg.cholesky(principal._unpacked(found.doubt)).repeat(channels, 1, 1)
+    z, covariance = (part[n] for part in found.posterior(x, shown))
+    law = torch.distributions.MultivariateNormal(z, covariance)
+    torch.manual_seed(0)
+    u = law.sample((draws,))
+    v = torch.cat((found.W, found.mean[:, None]), 1)
+    v = v + torch.einsum("jkl,njl->njk", roots, torch.randn(draws, 6, 3, dtype=torch.float64))
+    drawn = (v[..., :2] * u[:, None]).sum(-1) + v[..., 2]
+    mean, sd = (part[n] for part in found.predict(x, shown))
+    # The error of a mean of 100,000 is .3 % of the deviation, that of a deviation about .3 %.
+    assert ((drawn.mean(0) - mean).abs() < 0.02 * sd).all()
+    spread = (drawn.var(0) + found.sigma**2).sqrt()
+    torch.testing.assert_close(spread, sd, rtol=0.02, atol=0)
+    given = torch.distributions.Normal(drawn[:, o], found.sigma).log_prob(x[n, o]).sum(1)
+    prior = torch.distributions.Normal(0.0, 1.0).log_prob(u).sum(1)
+    bound = given + prior - law.log_prob(u)
+    error = bound.std().item() / math.sqrt(draws)
+    told = found.log_likelihood(x, shown)[n].item()
+    assert told == pytest.approx(bound.mean().item(), abs=5 * error)
+
+
 def test_it_is_not_learned_by_heart_what_few_examples_show():
     """What the doubt about W is for: d = 10 of 40 examples with 80 % hidden."""
     x, shown = signals(40, 30, 3, 0.3), holes(40, 30, 0.8)

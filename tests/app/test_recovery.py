@@ -96,11 +96,24 @@ def test_what_is_behind_a_mask_does_not_matter(
         np.testing.assert_array_equal(getattr(answer, name), getattr(answered, name))
 
 
+def test_what_a_run_hid_of_its_own_has_no_part_in_its_law(veiled: Path):
+    hidden = hidden_by("P.4", (1, 8, 8), np.arange(24), 0)[:, 0]
+    spoilt = blobs(60)
+    spoilt[:24][hidden] = 255
+    one, two = (load(veiled, data=data) for data in (None, spoilt))
+    assert (one.signals.values != two.signals.values).any()
+    first, second = (run.recovered(run.signals.take(range(3)), draws=3) for run in (one, two))
+    np.testing.assert_array_equal(first.mean, second.mean)
+    np.testing.assert_array_equal(first.sd, second.sd)
+
+
 def test_missing_cells_of_a_table_are_filled_in(table: Path):
     answer = load(table).recover(draws=4)
     gaps = np.isnan(rows())
     np.testing.assert_array_equal(answer.hidden, gaps)
     np.testing.assert_array_equal(answer.mean[~gaps], rows()[~gaps])
+    for k in range(4):  # not through the scale and back
+        np.testing.assert_array_equal(answer.draws[:, k][~gaps], rows()[~gaps])
     assert np.isfinite(answer.mean).all() and (answer.sd[gaps] > 0).all()
     # Each column has its own unit: cells of the smallest are told to a hundredth of the largest.
     spread = [np.median(answer.sd[gaps[:, j], j]) for j in range(5)]
