@@ -51,6 +51,11 @@ def answered(known: Run, shelf: Path, masks: np.ndarray) -> Answer:
     return known.recover(shelf / "other.npy", masks, draws=5, sets=SOME)
 
 
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 # Answers --------------------------------------------------------------------------------------
 
 
@@ -235,8 +240,7 @@ def test_recover_into_a_folder(veiled: Path, tmp_path: Path, abprop: Command):
     assert all({path.name for path in (folder / name).iterdir()} == pictures for name in maps)
     with np.load(folder / "recovered.npz") as found:
         for i in (0, 23):
-            opened = np.asarray(Image.open(folder / f"{i:06d}.png"))
-            np.testing.assert_array_equal(opened, found["mean"][i, 0])
+            np.testing.assert_array_equal(opened(folder / f"{i:06d}.png"), found["mean"][i, 0])
         expected = hidden_by("P.4", (1, 8, 8), np.arange(24), 0)
         np.testing.assert_array_equal(found["hidden"], expected)
         np.testing.assert_array_equal(found["mean"][~expected], blobs(60)[:24, None][~expected])
@@ -255,10 +259,18 @@ def test_recover_into_one_file(veiled: Path, shelf: Path, tmp_path: Path, abprop
         assert found["draws"].shape == (3, 3, 1, 8, 8)
         assert found["hidden"].sum((1, 2, 3)).tolist() == [9, 9, 9]
         assert found["names"].tolist() == ["000000", "000001", "000002"]
-    assert (
-        abprop("recover", veiled, shelf / "other.npy", *words, "-o", tmp_path / "x.png").code == 0
-    )
-    assert [path.name for path in tmp_path.glob("x*")] == ["x.png"]
+
+
+def test_an_answer_is_one_sheet_or_a_folder_of_maps(
+    known: Run, answered: Answer, shelf: Path, masks: np.ndarray, tmp_path: Path
+):
+    signals = known.read(shelf / "other.npy", SOME, masks)
+    assert "x.png" in write_answer(known, signals, answered, tmp_path / "x.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+    write_answer(known, signals, answered, tmp_path / "all")
+    drawn = opened(tmp_path / "all" / "draw-2" / "000004.png")
+    np.testing.assert_array_equal(drawn, answered.draws[4, 1, 0])
+    assert opened(tmp_path / "all" / "sd" / "000004.png").shape == (8, 8, 3)
 
 
 def test_recover_a_table(table: Path, tmp_path: Path, abprop: Command):
@@ -276,14 +288,11 @@ def test_recover_masks_are_matched_by_name(
     for i, picture in enumerate(blobs(2, seed=5)):
         Image.fromarray(picture).save(tmp_path / "in" / f"face {i}.png")
         Image.fromarray(masks[i]).save(tmp_path / "masks" / f"face {i}.bmp")
-    for masked, hidden in (("masks", masks[:2]), ("not:masks", ~masks[:2])):
-        given = masked.replace("masks", str(tmp_path / "masks"))
-        out = tmp_path / f"{masked[:3]}.npz"
-        words = ("--masks", given, "--draws", "2", "-o", out)
-        assert abprop("recover", veiled, tmp_path / "in", *words).code == 0
-        with np.load(out) as found:
-            np.testing.assert_array_equal(found["hidden"][:, 0], hidden)
-            assert found["names"].tolist() == ["face 0", "face 1"]
+    words = ("--masks", f"not:{tmp_path / 'masks'}", "--draws", "2", "-o", tmp_path / "x.npz")
+    assert abprop("recover", veiled, tmp_path / "in", *words).code == 0
+    with np.load(tmp_path / "x.npz") as found:
+        np.testing.assert_array_equal(found["hidden"][:, 0], ~masks[:2])
+        assert found["names"].tolist() == ["face 0", "face 1"]
 
 
 def test_evaluate_what_was_hidden(veiled: Path, abprop: Command):
@@ -329,8 +338,13 @@ def test_evaluate_other_data_with_a_rule(veiled: Path, shelf: Path, abprop: Comm
     words = ("--hide", "S.2", "--draws", "2", *keys("data.limit=4"))
     result = json.loads(abprop("evaluate", veiled, shelf / "other.npy", *words, "--json").out)
     assert (result["n"], result["scored"]) == (4, "hidden") and "baselines" not in result
-    shown = abprop("evaluate", veiled, shelf / "other.npy", *words)
+
+
+def test_scores_are_shown_as_a_table(table: Path, shelf: Path, abprop: Command):
+    words = ("--hide", "S.2", "--draws", "2", "--against", "mean,knn")
+    shown = abprop("evaluate", table, shelf / "full.csv", *words)
     assert shown.code == 0 and "hidden entries" in shown.out
+    assert all(name in shown.out for name in ("abprop", "mean", "knn", "psnr"))
 
 
 def test_what_no_one_knows_is_not_scored(table: Path, abprop: Command, tmp_path: Path):
