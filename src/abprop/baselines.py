@@ -204,6 +204,9 @@ def _interpolated(x: np.ndarray, hidden: np.ndarray) -> np.ndarray:
 
     where, asked, values = np.argwhere(~hidden), np.argwhere(hidden), x[:, ~hidden].T
     filled = x.copy()
+    if hidden.ndim == 1:
+        filled[:, hidden] = [np.interp(asked[:, 0], where[:, 0], row) for row in values.T]
+        return filled
     filled[:, hidden] = NearestNDInterpolator(where, values)(asked).T
     try:
         inside = griddata(where, values, asked, "linear").reshape(len(asked), -1).T
@@ -326,6 +329,8 @@ def _lasso(y: np.ndarray, A: np.ndarray, shape: tuple[int, ...], progress: Say) 
     atoms = np.asarray(dctn(A.reshape(-1, *shape), axes=axes, norm="ortho")).reshape(A.shape)
     y = y.astype(np.float64)
     at_zero = np.median(np.abs(y @ atoms).max(1))  # lambda beyond which nothing is left
+    if at_zero == 0:
+        return np.zeros((len(y), A.shape[1]))
     weight = at_zero * _share(y[:PILOTS], atoms, at_zero, progress)
     parts = []
     for i in range(0, len(y), 10):
@@ -338,7 +343,7 @@ def _lasso(y: np.ndarray, A: np.ndarray, shape: tuple[int, ...], progress: Say) 
 def _share(y: np.ndarray, atoms: np.ndarray, at_zero: float, progress: Say) -> float:
     """The share of `at_zero` that foretells held-out measurements best."""
     held = np.arange(y.shape[1]) % HELD == HELD - 1
-    if not held.any() or at_zero == 0:
+    if not held.any():
         return SHARES[-1]
     scores = {}
     for share in SHARES:

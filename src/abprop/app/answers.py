@@ -106,7 +106,8 @@ def _heat(sd: np.ndarray) -> np.ndarray:
 def _page(run: Run, signals: Signals, answer: Answer) -> Page:
     hidden = answer.hidden
     share = float(np.broadcast_to(hidden, answer.mean.shape).mean())
-    spread = float(np.sqrt(np.mean(np.square(answer.sd[np.broadcast_to(hidden, answer.sd.shape)]))))
+    there = answer.sd[np.broadcast_to(hidden, answer.sd.shape)]
+    spread = float(np.sqrt(np.mean(np.square(there)))) if there.size else 0.0
     return Page(
         title=f"{run.folder.name}: what was hidden",
         subtitle=f"{len(answer.names)} signals, {100 * share:.0f} % of their entries filled in",

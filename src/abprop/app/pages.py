@@ -152,6 +152,8 @@ def _own(run: Run) -> Signals | None:
 def _reconstructions(run: Run) -> list[Figure]:
     if _own(run) is None:
         return []
+    if _measured(run):
+        return [_from_measurements(run)]
     parts = run.split()
     held = parts.heldout
     shown, what = (held, "Held-out") if held is not None else (parts.train, "Training")
@@ -166,8 +168,24 @@ def _reconstructions(run: Run) -> list[Figure]:
     return [Figure(f"{what} reconstructions", words[what], picture(run, pairs, len(shown)))]
 
 
+def _measured(run: Run) -> bool:
+    return bool(run.recipe.data.measure or run.recipe.data.operator)
+
+
+def _from_measurements(run: Run) -> Figure:
+    """What learning made of its measurements, below the signals where these are known."""
+    shown = run.signals.take(np.arange(min(12, len(run.signals))))
+    x = run.reconstruct(shown)
+    if run.recipe.data.operator:
+        words = "f(z) at the z that explains the measurements best."
+        return Figure("From the measurements", words, picture(run, x, len(x)))
+    words = "Signals of which only measurements were seen (above) and f(z) from these (below)."
+    pairs = np.concatenate([shown.values, x])
+    return Figure("From the measurements", words, picture(run, pairs, len(x)))
+
+
 def _nearest(run: Run, samples: np.ndarray) -> list[Figure]:
-    if _own(run) is None:
+    if _own(run) is None or _measured(run):
         return []
     train = run.split().train
     blocks = (train.batch(torch.arange(i, min(i + 512, len(train))))[0]

@@ -109,7 +109,7 @@ def refined(posterior: Posterior, signals: Signals, device: torch.device) -> Pos
 
 
 def calibrated(
-    posterior: Posterior, signals: Signals, draws: int, device: torch.device
+    posterior: Posterior, signals: Signals, draws: int, device: torch.device, share: float = SHARE
 ) -> Posterior:
     """The posterior with the width at which [5 %, 95 %] holds 90 % of what was set aside.
 
@@ -118,10 +118,12 @@ def calibrated(
         signals: some entries of which were set aside while learning; else some are now.
         draws: as many as will be asked for: quantiles of few draws have a bias of their own.
         device: where to compute.
+        share: of the observed entries, to set aside now; as while learning, so that a run's own
+            signals lose the entries that it never saw.
     """
     codes = signals.codes(range(len(signals)))
     if codes is None or not (codes == ASIDE).any():
-        signals = set_aside(signals, SHARE, posterior.seed)
+        signals = set_aside(signals, share, posterior.seed)
         codes = signals.codes(range(len(signals)))
     if codes is None:
         return posterior

@@ -140,7 +140,7 @@ class Run:
             hide=wish.hide if hide is None else hide,
             seed=self.recipe.seed,
         )
-        if signals.shape != self.shape:
+        if signals.shape != self.shape and not own.operator:  # the matrix checks measurements
             had, got = _times(self.shape), _times(signals.shape)
             raise UserError(
                 f"{signals.source}: signals of shape {got}, but this run learned {had}; "
@@ -252,7 +252,8 @@ class Run:
             found = Posterior(self.learned, law, self._chunk, seed=self.recipe.seed)
             self._posterior = recovery.refined(found, train, self.device)
         progress("calibrating the uncertainty on entries set aside")
-        return recovery.calibrated(self._posterior, signals, draws, self.device)
+        share = self.recipe.data.aside or recovery.SHARE
+        return recovery.calibrated(self._posterior, signals, draws, self.device, share)
 
     @property
     def correlated(self) -> bool:

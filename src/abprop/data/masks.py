@@ -9,7 +9,7 @@ import numpy as np
 
 from abprop.data import arrays, tables
 from abprop.data.entries import SUFFIXES, Entry, pictures_in, unique_names
-from abprop.data.limits import quoted
+from abprop.data.limits import quoted, reason
 from abprop.data.pictures import decode
 from abprop.data.signals import MISSING, OBSERVED, SECRET
 from abprop.errors import UserError
@@ -19,7 +19,7 @@ Mask = Callable[[int, int, str, tuple[int, ...]], np.ndarray]
 _INVERTED = "not:"
 
 
-def open_masks(given: object, total: int, chosen: int) -> tuple[Mask, str]:
+def open_masks(given: object, total: int, chosen: int, dims: int) -> tuple[Mask, str]:
     """A function that gives the mask of each example, and a note.
 
     Args:
@@ -27,23 +27,24 @@ def open_masks(given: object, total: int, chosen: int) -> tuple[Mask, str]:
             them after "not:", or an array.
         total: examples in the source.
         chosen: how many of them are used.
+        dims: axes of an example besides its channels.
 
     Raises:
         UserError: it cannot be read, or has masks for another number of examples.
     """
     if not isinstance(given, str | Path):
-        return _of_array(arrays.from_python(given), "the mask", total, chosen)
+        return _of_array(arrays.from_python(given), "the mask", total, chosen, dims)
     text = str(given)
     if text.startswith(_INVERTED):
-        mask, note = open_masks(text.removeprefix(_INVERTED), total, chosen)
+        mask, note = open_masks(text.removeprefix(_INVERTED), total, chosen, dims)
         return (lambda *example: ~mask(*example)), note
     path, key = _split(text)
     if path.is_dir() or path.suffix.lower() in (*SUFFIXES, ".zip"):
         return _of_pictures(path, total)
     if path.suffix.lower() == ".csv":
-        return _of_array(tables.load(path)[0], quoted(text), total, chosen)
+        return _of_array(tables.load(path)[0], quoted(text), total, chosen, dims)
     if path.suffix.lower() in (".npy", ".npz"):
-        return _of_array(arrays.load(path, key)[0], quoted(text), total, chosen)
+        return _of_array(arrays.load(path, key)[0], quoted(text), total, chosen, dims)
     raise UserError(
         f"--masks {quoted(text)}: not a kind that is read; give a folder of pictures, a picture, "
         ".npy or .npz"
@@ -58,11 +59,15 @@ def codes(values: np.ndarray, hidden: np.ndarray | None, mask: np.ndarray) -> np
 
 
 def _split(text: str) -> tuple[Path, str | None]:
-    path, key = Path(text).expanduser(), None
-    if not path.exists() and ".npz:" in text:
-        head, key = text.rsplit(".npz:", 1)
-        path = Path(head + ".npz").expanduser()
-    if not path.exists():
+    try:
+        path, key = Path(text).expanduser(), None
+        if not path.exists() and ".npz:" in text:
+            head, key = text.rsplit(".npz:", 1)
+            path = Path(head + ".npz").expanduser()
+        found = bool(text) and path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, no such home
+        raise UserError(f"--masks {quoted(text)} cannot be opened ({reason(error)})") from error
+    if not found:
         raise UserError(f"--masks {quoted(path)} does not exist; check the path")
     return path, key
 
@@ -95,16 +100,19 @@ def _decoded(entry: Entry) -> np.ndarray:
     return values.mean(0, keepdims=True) > top / 2
 
 
-def _of_array(values: np.ndarray, where: str, total: int, chosen: int) -> tuple[Mask, str]:
-    if values.dtype.kind not in "buif" or (values.dtype.kind == "f" and np.isnan(values).any()):
+def _of_array(
+    values: np.ndarray, where: str, total: int, chosen: int, dims: int
+) -> tuple[Mask, str]:
+    numbers = values.ndim > 0 and values.dtype.kind in "buif"
+    if not numbers or (values.dtype.kind == "f" and np.isnan(values).any()):
         raise UserError(f"--masks {where}: must hold booleans or numbers, 0 = observed, no NaN")
     hidden, several = values != 0, total > 1
 
     def mask(i: int, row: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
         if hidden.shape == shape[1:] and shape[1:]:
             return hidden[None]
-        if not several and hidden.shape == shape:
-            return hidden
+        if not several and hidden.ndim == len(shape):
+            return _fitting(hidden, shape, name, where)
         if len(hidden) not in (total, chosen):
             raise UserError(
                 f"--masks {where} has {len(hidden)} masks, but there are {total} examples; "
@@ -112,7 +120,7 @@ def _of_array(values: np.ndarray, where: str, total: int, chosen: int) -> tuple[
             )
         return _fitting(hidden[row if len(hidden) == total else i], shape, name, where)
 
-    note = f"one mask for all {chosen} examples" if hidden.ndim == 2 and several else ""
+    note = f"one mask for all {chosen} examples" if hidden.ndim == dims and several else ""
     return mask, note
 
 

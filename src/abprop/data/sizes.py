@@ -56,6 +56,8 @@ def _recoloured(picture: Picture, channels: str, where: str) -> Picture:
     if count == 1:
         return picture
     grey = np.tensordot(_LUMA, values, axes=1)[None]  # a missing colour makes the grey missing
+    if hidden is not None:
+        hidden = np.asarray(hidden.any(0, keepdims=True))
     return Picture(_as_dtype(grey, values), hidden, picture.frames)
 
 

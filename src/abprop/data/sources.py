@@ -153,7 +153,7 @@ def _read_pictures(path: Path, key: str | None, wish: Wish) -> Found:
         names = unique_names(entries)
         rows = chosen(wish.select, wish.limit, len(entries), quoted(path))
         files = [entries[row] for row in rows]
-        mask, note = _opened(wish, len(entries), len(rows))
+        mask, note = _opened(wish, len(entries), len(rows), 2)
 
         def pictures() -> Iterable[tuple[Picture, str]]:
             nonlocal note
@@ -170,8 +170,8 @@ def _read_pictures(path: Path, key: str | None, wish: Wish) -> Found:
     return Found(kind, values, hidden, [names[row] for row in rows], note=note)
 
 
-def _opened(wish: Wish, total: int, chosen: int) -> tuple[Mask | None, str]:
-    return (None, "") if wish.masks is None else open_masks(wish.masks, total, chosen)
+def _opened(wish: Wish, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
+    return (None, "") if wish.masks is None else open_masks(wish.masks, total, chosen, dims)
 
 
 def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) -> Picture:
@@ -189,7 +189,9 @@ def _uniform(picture: Picture, mask: np.ndarray | None, wish: Wish, where: str) 
     seen = uniform(behind, wish.size, wish.channels, where)
     if seen.hidden is None:
         return seen
-    veil = codes(whole.values, whole.hidden, seen.hidden)
+    # With fewer holes resizing may hide other pixels: what is behind a mask must not decide that.
+    unknown = None if whole.hidden is None else whole.hidden & seen.hidden
+    veil = codes(whole.values, unknown, seen.hidden)
     return Picture(np.where(seen.hidden, whole.values, seen.values), veil, picture.frames)
 
 
@@ -203,7 +205,7 @@ def _read_table(path: Path, key: str | None, wish: Wish) -> Found:
     values, columns = tables.load(path)
     kind = "table" if wish.kind == "auto" else wish.kind
     found = _arranged(values, quoted(path), replace(wish, kind=kind))
-    return Found(found.kind, found.values, None, found.names, columns)
+    return replace(found, columns=columns)
 
 
 # By suffix; a new kind of file is a module and a line here. `key` is what followed "file.npz:".
@@ -224,7 +226,7 @@ def _arranged(values: np.ndarray, where: str, wish: Wish, note: str = "") -> Fou
     check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
     if wish.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind))))
-    veil, (mask, said) = None, _opened(wish, len(arranged), len(rows))
+    veil, (mask, said) = None, _opened(wish, len(arranged), len(rows), arranged.ndim - 2)
     note = "; ".join(filter(None, (note, said)))
     if wish.size is None and wish.channels == "keep":
         values = native(np.ascontiguousarray(arranged[rows]), where)
@@ -320,9 +322,12 @@ def _checked(found: Found, where: str) -> Found:
         values = np.where(np.isinf(values), np.float32(np.nan), values)  # behind a mask
         missing = np.isnan(values)
         if missing.any():
-            veil = np.where(
-                missing, np.uint8(MISSING), np.uint8(OBSERVED) if veil is None else veil
-            )
+            veil = np.zeros_like(missing[:, :1], np.uint8) if veil is None else veil
+            # What is behind a mask does not decide whether the channels share it.
+            seen = missing & (veil == OBSERVED)
+            if values.ndim > 2 and veil.shape[1] == 1 and (seen == seen[:, :1]).all():
+                missing = missing.any(1, keepdims=True)
+            veil = np.where(missing, np.uint8(MISSING), veil)
     if veil is not None and (veil > OBSERVED).all():
         raise UserError(
             f"{where} is hidden or missing everywhere; give data where something is not"
