@@ -454,7 +454,7 @@ def test_ctrl_c_is_not_a_crash(faces: Path, abprop: Command, monkeypatch: pytest
     def pressed(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("abprop.app.run.load", pressed)
+    monkeypatch.setattr("abprop.app.loading.load", pressed)
     done = abprop("info", faces)
     assert done.code == 3 and done.err.startswith("abprop: stopped")
 
@@ -463,7 +463,7 @@ def test_a_bug_is_a_bug(faces: Path, abprop: Command, monkeypatch: pytest.Monkey
     def broken(*args: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("abprop.app.run.load", broken)
+    monkeypatch.setattr("abprop.app.loading.load", broken)
     with pytest.raises(ZeroDivisionError):
         abprop("info", faces)
 

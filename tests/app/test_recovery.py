@@ -16,8 +16,9 @@ from PIL import Image
 from abprop.app import recovery
 from abprop.app.answers import write_answer
 from abprop.app.fit import Asked, fit
+from abprop.app.loading import load
 from abprop.app.recovery import Answer
-from abprop.app.run import Run, load
+from abprop.app.run import Run
 from abprop.data import ASIDE, MISSING, SECRET, set_aside
 from abprop.data.hiding import hidden_by
 from abprop.residuals import White

@@ -12,9 +12,9 @@ from conftest import FACES, Command, blobs, keys
 
 from abprop.app import judging, sensors
 from abprop.app.fit import Asked, fit
+from abprop.app.loading import load
 from abprop.app.recipe import Recipe
 from abprop.app.recipe import build as recipe_of
-from abprop.app.run import load
 from abprop.data import Signals, read
 from abprop.errors import UserError
 from abprop.operators import measure, white
