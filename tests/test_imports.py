@@ -25,7 +25,7 @@ LADDER = (
     ("alternate",),
     ("data", "distributed", "checkpoint"),
     ("tasks",),
-    ("evaluate", "baselines"),
+    ("evaluate", "baselines", "verify"),
     ("estimator",),
     ("app",),
 )

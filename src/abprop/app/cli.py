@@ -330,6 +330,26 @@ def bench(
         show_facts(result)
 
 
+@app.command()
+def verify(
+    as_json: Json = False,
+    seeds: Annotated[int, typer.Option(min=1, help="how many, from 0")] = 5,
+) -> None:
+    """Whether chains sample what they say, on this machine, against known answers; minutes."""
+    from abprop.app.machine import cores
+    from abprop.app.tables import show_verified
+    from abprop.verify import summary
+    from abprop.verify import verify as check
+
+    result = summary(check(range(seeds), processes=cores(), say=say))
+    if as_json:
+        _print(result)
+    else:
+        show_verified(result)
+    if not result["passed"]:
+        raise typer.Exit(1)
+
+
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
     from abprop.app.tables import write_signals
 

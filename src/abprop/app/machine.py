@@ -58,12 +58,13 @@ def set_threads(recipe: Recipe) -> int:
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # a list by level
     asked = recipe.run.threads or (int(first) if first.isdecimal() else 0)
-    torch.set_num_threads(asked or _processors())
+    torch.set_num_threads(asked or cores())
     return torch.get_num_threads()
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux: those this process may use
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 

@@ -107,3 +107,19 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     """Name and value, a line each."""
     for key, value in facts.items():
         print(f"{key:36} {value:.4g}" if isinstance(value, float) else f"{key:36} {value}")
+
+
+def show_verified(result: Mapping[str, Any]) -> None:
+    """The checks of `verify`, a row for each kernel and case."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "kernel", "case", "value", "bound", "seeds", box=None)
+    for name, check in result.items():
+        for row in check["rows"] if isinstance(check, Mapping) else ():
+            seeds = f"{row['seeds_passed']} of {result['seeds']}"
+            value, bound = f"{row['value']:.4f}", f"{row['bound']:g}"
+            style = "" if row["passed"] else "bold red"
+            table.add_row(name, row["kernel"], row["case"], value, bound, seeds, style=style)
+    Console().print(table)
+    print("passed" if result["passed"] else "FAILED")

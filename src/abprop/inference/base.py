@@ -56,6 +56,7 @@ class Chain(NamedTuple):
         log_p, grad: the score at z, if it is known already.
         left: how far the last step went, (B,), and the score where it set out, both in the
             metric's coordinates.
+        ahead: the next step's noise, where the last one has made it already.
     """
 
     z: Tensor
@@ -64,6 +65,7 @@ class Chain(NamedTuple):
     log_p: Tensor | None = None
     grad: Tensor | None = None
     left: tuple[Tensor, Tensor] | None = None
+    ahead: Tensor | None = None
 
     def here(self, score: Score) -> tuple[Tensor, Tensor]:
         """log p (B,) and its gradient at z, computed where it is not known."""

@@ -50,7 +50,9 @@ class LeimkuhlerMatthews:
         pulled = chain.metric.pull(grad)
         s, stable = shortened(self, chain, pulled)
         wide = expand(s, chain.z)
-        shared = (normal(noise, chain.z) + normal(noise.later(1), chain.z)) / 2
-        u = wide**2 / 2 * pulled + wide * shared
-        moved = Chain(chain.z + chain.metric.push(u), s, chain.metric, left=(norm(u), pulled))
+        now = normal(noise, chain.z) if chain.ahead is None else chain.ahead
+        ahead = normal(noise.later(1), chain.z)
+        u = wide**2 / 2 * pulled + wide * (now + ahead) / 2
+        z = chain.z + chain.metric.push(u)
+        moved = Chain(z, s, chain.metric, left=(norm(u), pulled), ahead=ahead)
         return moved, Moved(log_p, torch.ones_like(s), stable)
