@@ -63,6 +63,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "infer.steps": ("30", 30),
     "infer.step_size": ("0.3", 0.3),
     "infer.chunk": ("128", 128),
+    "infer.wait": ("50", 50),
     "infer.start": ("pca", "pca"),
     "train.iterations": ("600", 600),
     "train.budget": ("15m", "15m"),

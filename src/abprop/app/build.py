@@ -197,17 +197,18 @@ def make_latents(recipe: Recipe, parts: Split, model: Model) -> Latents:
         z = Noise(recipe.seed, "start").at(ids, chain=chain).normal(shape).float()
     if recipe.infer.step_size != "adapt":
         return Latents(parts.ids, State.begin(z, float(recipe.infer.step_size)))
-    return Latents(parts.ids, State.begin(z), _metric(recipe, parts, model, z[::chains]))
+    scale = 0.1 * model.likelihood.sigma.item()
+    return Latents(parts.ids, State.begin(z), Metric.plain(z, scale))
 
 
-def _metric(recipe: Recipe, parts: Split, model: Model, z: Tensor) -> Metric:
-    """The coordinates in which chains that start at z will move."""
-    metric = Metric.plain(z, 0.1 * model.likelihood.sigma.item())
-    some = torch.arange(min(CALIBRATED, len(z)))
-    y, A = parts.sensor.observed(parts.train, some)
-    noise = Noise(recipe.seed, "metric").at(parts.ids[some])
-    calibrate(model, y, A, z[some], metric, noise, chunk=min(recipe.infer.chunk, len(z)))
-    return metric
+def calibrate_metric(recipe: Recipe, parts: Split, model: Model, latents: Latents) -> None:
+    """Fit the coordinates in which chains will move to where they stand."""
+    some, device = torch.arange(min(CALIBRATED, len(parts.ids))), latents.z.device
+    z = latents.z[:: latents.chains][some.to(device)]
+    y, A = parts.sensor.observed(parts.train, some, device)
+    noise = Noise(recipe.seed, "metric").at(parts.ids[some].to(device))
+    chunk = min(recipe.infer.chunk, len(parts.ids))
+    calibrate(model, y, A, z, latents.metric, noise, chunk=chunk)
 
 
 def make_optimizer(recipe: Recipe, model: Model) -> torch.optim.Optimizer:
@@ -229,6 +230,12 @@ def rate(recipe: Recipe, t: int, total: int) -> float:
     return recipe.train.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * t / total))
 
 
+def per_epoch(recipe: Recipe, parts: Split) -> int:
+    """Batches of an epoch."""
+    n = len(parts.train)
+    return max(1, round(n / (recipe.train.batch or n)))
+
+
 def batches(
     recipe: Recipe, parts: Split, start: int, stop: int, device: torch.device
 ) -> Iterator[Batch]:
@@ -237,12 +244,12 @@ def batches(
     An epoch is cut into batches of nearly equal size, so every example is visited once in it.
     """
     n, noise = len(parts.train), Noise(recipe.seed, "shuffle")
-    per_epoch = max(1, round(n / (recipe.train.batch or n)))
+    count = per_epoch(recipe, parts)
     epoch, order = -1, torch.empty(0)
     for t in range(start, stop):
-        if t // per_epoch != epoch:
-            epoch = t // per_epoch
+        if t // count != epoch:
+            epoch = t // count
             order = noise.permutation(n, epoch)
-        j = t % per_epoch
-        rows = order[j * n // per_epoch : (j + 1) * n // per_epoch].sort().values
+        j = t % count
+        rows = order[j * n // count : (j + 1) * n // count].sort().values
         yield Batch(parts.ids[rows].to(device), *parts.sensor.observed(parts.train, rows, device))

@@ -82,14 +82,27 @@ class Learning:
         return max(1, self.total // SCORES)
 
     def steps(self, stop: int) -> Generator[Step, None, None]:
-        """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates."""
+        """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates.
+
+        At first, for `infer.wait` iterations, chains stay where they start and W learns alone: an
+        untrained f says nothing of z, and its chains would only forget what PCA knows.
+        """
+        wait = self.recipe.infer.wait or 0
+        if self.t < wait:
+            yield from self._alternate(min(wait, stop), steps=0)
+        if self.t == wait < stop and self.recipe.infer.step_size == "adapt":
+            build.calibrate_metric(self.recipe, self.parts, self.model, self.latents)
+        if self.t < stop:
+            yield from self._alternate(stop, self.recipe.infer.steps)
+
+    def _alternate(self, stop: int, steps: int) -> Generator[Step, None, None]:
         stream = alternate(
             self.model,
             self.latents,
             self._scheduled(stop),
             self.kernel,
             self.optimizer,
-            steps=self.recipe.infer.steps,
+            steps=steps,
             noise=Noise(self.recipe.seed, "langevin"),
             start=self.t,
             chunk=self.chunk,

@@ -15,6 +15,7 @@ from abprop.app.recipe import Recipe, parse_duration
 
 DEFAULT_BUDGET = "15m"
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
+WAIT = 2  # epochs before chains move that start from principal components
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
@@ -57,8 +58,15 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         scores = SCORES * _score_seconds(learning, seconds)
         seconds *= 1 + LOOKS
         left = budget - clock.elapsed() - scores - 0.03 * budget
-        iterations = learning.t + max(1, int(left / seconds))
-        recipe = with_plan(recipe, iterations, recipe.train.budget or DEFAULT_BUDGET)
+        count = max(1, int(left / seconds))
+        idle = _waiting(learning, count) * recipe.infer.steps / (recipe.infer.steps + 1)
+        recipe = with_plan(
+            recipe, learning.t + count + int(idle), recipe.train.budget or DEFAULT_BUDGET
+        )
+    if recipe.infer.wait is None:
+        wait = _waiting(learning, recipe.train.iterations or 1)
+        infer = recipe.infer.model_copy(update={"wait": wait})
+        recipe = recipe.model_copy(update={"infer": infer})
     left = (recipe.train.iterations or 1) - learning.t
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(
@@ -66,6 +74,14 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         f"peak memory about {memory:.2f} GiB"
     )
     return recipe
+
+
+def _waiting(learning: Learning, iterations: int) -> int:
+    """Iterations in which the weights learn alone: two epochs, of chains that start from PCA."""
+    if learning.t or learning.recipe.infer.start != "pca":
+        return 0
+    epochs = WAIT * build.per_epoch(learning.recipe, learning.parts)
+    return min(epochs, iterations // 5)
 
 
 def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:

@@ -237,6 +237,9 @@ class Inference(_Section):
     steps: Positive = _key(5, "steps on each latent in each iteration")
     step_size: StepSize = _key("adapt", "step size s: a number, or adapt (for each example)")
     chunk: Positive = _key(64, "examples in one pass; also fixes how results are rounded")
+    wait: Count | None = _key(
+        None, "iterations before chains first move, in which the weights learn alone; else chosen"
+    )
     start: Literal["auto", "prior", "pca"] = _key("auto", "where chains start: prior, pca or auto")
 
 

@@ -108,6 +108,13 @@ class Info(NamedTuple):
     diverged: Tensor
     bent: Tensor
 
+    @classmethod
+    def idle(cls, state: State) -> Info:
+        """Of chains that were not moved."""
+        zero, one = torch.zeros_like(state.s), torch.ones_like(state.s)
+        nothing = torch.full_like(state.z, torch.nan)
+        return cls(zero, state.s, one, one, zero > 0, nothing)
+
 
 class Kernel(Protocol):
     """One transition of chains.

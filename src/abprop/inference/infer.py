@@ -39,13 +39,15 @@ def infer(
         y, A: observations (B, ...) and their operator, one row for each chain.
         state: where the chains stand.
         kernel: see KERNELS.
-        steps: number of transitions, each `kernel.passes` passes forward and back.
+        steps: number of transitions, each `kernel.passes` passes forward and back; 0: none.
         noise: keyed by example and chain; each chain's age is its time.
         metric: the chains' coordinates; z's own if None. A fixed step size is one of z's own.
         look: look at the curvature first, at two more passes; chains that were never looked at
             always are.
         chunk: chains in one pass.
     """
+    if not steps:
+        return state, Info.idle(state)
     if metric is None or kernel.step_size is not None:
         metric = Metric.plain(state.z[:1])
     parts = []
