@@ -24,7 +24,7 @@ LADDER = (
     ("latents",),
     ("alternate",),
     ("data", "distributed", "checkpoint"),
-    ("tasks",),
+    ("tasks", "diagnostics"),
     ("evaluate", "baselines", "verify"),
     ("estimator",),
     ("app",),
