@@ -144,7 +144,7 @@ def test_modes_do_not_move_the_prior() -> None:
 def test_learning_averages_over_the_chains_of_an_example() -> None:
     one, _, _ = small_run()
     several, latents, steps = small_run(chains=3)
-    assert latents.chains == 3 and len(steps[0].info.s) == 3 * 16 and len(steps[0].ids) == 16
+    assert latents.chains == 3 and len(steps[0].info.s) == 3 * 16 and len(steps[0].ids) == 3 * 16
     z = latents.z.reshape(40, 3, 4)
     assert not torch.isclose(z[:36, 0], z[:36, 1]).all(1).any()  # each has its own noise
     moved = (several.network.dense - one.network.dense).norm()

@@ -3,7 +3,9 @@ import torch
 
 from abprop.errors import AbpropError
 from abprop.inference import State
-from abprop.latents import Latents
+from abprop.latents import Latents, Restarted
+from abprop.noise import Noise
+from abprop.priors import Gaussian
 
 
 def table() -> Latents:
@@ -40,12 +42,25 @@ def test_several_chains_of_an_example_stand_in_a_row() -> None:
 
 
 def test_a_table_comes_back_from_its_tensors_also_from_those_of_an_earlier_version() -> None:
-    latents = table()
+    latents, again = table(), table()
     latents.metric.update(torch.randn(50, 3, 2, 2))
-    again = Latents.of(latents.tensors())
+    again.load(latents.tensors())
     assert all(torch.equal(v, again.tensors()[name]) for name, v in latents.tensors().items())
-    old = Latents.of({"ids": latents.ids, "z": latents.z, "s": latents.state.s})
-    assert torch.equal(old.z, latents.z) and torch.equal(old.metric.root, torch.eye(3))
+    again.load({"ids": latents.ids, "z": latents.z, "s": latents.state.s})
+    assert torch.equal(again.z, latents.z) and torch.equal(again.metric.root, torch.eye(3))
+
+
+def test_restarted_chains_begin_at_the_prior_anew_at_every_visit() -> None:
+    prior, ids = Gaussian((2,)), torch.tensor([3, 8])
+    prior.update(torch.randn(99, 2) * 0.1 + 5, 1.0)
+    state = State.begin(torch.zeros(6, 2), 0.3)
+    latents = Restarted(torch.tensor([3, 4, 8]), state, None, prior, Noise(0, "restart"))
+    first = latents[ids]
+    assert first.z.shape == (4, 2) and (first.z - 5).abs().max() < 1
+    assert len(first.z.unique(dim=0)) == 4 and (first.s == 0.3).all()
+    assert torch.equal(latents[ids].z, first.z)  # until the chains have moved on
+    latents[ids] = first._replace(age=first.age + 5)
+    assert not torch.isclose(latents[ids].z, first.z).any()
 
 
 def test_tables_of_unequal_length_are_refused() -> None:

@@ -47,7 +47,7 @@ class Step(NamedTuple):
     loss: Tensor  # -log p(y, z; W), mean over the batch
     residual: Tensor  # mean squared residual of the numbers measured, before W moved
     info: Info
-    ids: Tensor
+    ids: Tensor  # of the chains that `info` tells of, (B K,)
 
 
 def alternate(
@@ -95,7 +95,7 @@ def alternate(
         if kernel.samples:
             rate = len(batch.ids) / len(latents)
             model.prior.update(state.z, rate, noise.at(ids, state.age, chain).of("prior"))
-        yield Step(t, loss, residual, info, batch.ids)
+        yield Step(t, loss, residual, info, ids)
 
 
 def _learn(model: Model, y: Tensor, z: Tensor, A: Operator, chunk: int) -> Iterator[Tensor]:

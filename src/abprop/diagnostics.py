@@ -29,6 +29,7 @@ VISITS = 30
 LEADING = 3  # directions of z that are watched
 GOOD_RHAT, FEW = 1.1, 0.1  # R-hat above and draws a visit below which chains do not mix
 STABLE, ACCEPTED = 0.99, 0.2
+STUCK = 99.0  # R-hat of what never moves
 
 
 class Health(NamedTuple):
@@ -117,14 +118,16 @@ def health(trace: Trace) -> Health:
     from arviz_stats.base import array_stats
 
     chains, visits, _, _ = trace.watched.shape
-    half = visits // 2
-    halves = np.concatenate((trace.watched[:, :half], trace.watched[:, half : 2 * half]))
+    half, lost = visits // 2, ~np.isfinite(trace.watched).all((0, 1))
+    watched = np.where(lost, 0.0, trace.watched)
+    halves = np.concatenate((watched[:, :half], watched[:, half : 2 * half]))
     with np.errstate(divide="ignore", invalid="ignore"):
         rhat = array_stats.rhat(halves, chain_axis=0, draw_axis=1, method="identity")
-        ess = array_stats.ess(trace.watched, chain_axis=0, draw_axis=1)
-    # A chain that stands still is as stuck as can be.
-    still = trace.watched.std((0, 1)) == 0
-    rhat, ess = np.where(still | np.isnan(rhat), np.inf, rhat), np.where(still, 1.0, ess)
+        ess = array_stats.ess(watched, chain_axis=0, draw_axis=1)
+    # A chain that stands still, or is lost, is as stuck as can be.
+    still = watched.std((0, 1)) == 0
+    rhat = np.where(still | ~np.isfinite(rhat), STUCK, rhat).clip(max=STUCK)
+    ess = np.where(still, 1.0, ess)
     worst = float(np.median(rhat, 0).max()), float(np.median(ess, 0).min())
     return Health(worst[0], min(worst[1], chains * visits), visits, trace.accepted, trace.stable)
 

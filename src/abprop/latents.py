@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from abprop.errors import AbpropError
 from abprop.inference import Metric, State
+from abprop.noise import Noise
+from abprop.priors import Prior
 
 
 class Latents:
@@ -62,16 +68,48 @@ class Latents:
         metric = {f"metric.{name}": v for name, v in self.metric.tensors().items()}
         return {"ids": self.ids, **self.state._asdict(), **metric}
 
-    @classmethod
-    def of(cls, tensors: dict[str, Tensor]) -> Latents:
-        """The table that `tensors` gave; earlier versions kept z and s alone."""
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Become the table that `tensors` gave; earlier versions kept z and s alone."""
         begun = State.begin(tensors["z"], tensors["s"])
-        state = State(*(tensors.get(name, v) for name, v in zip(State._fields, begun, strict=True)))
+        fields = zip(State._fields, begun, strict=True)
+        self.state = State(*(tensors.get(name, v) for name, v in fields))
         known = "metric.root" in tensors
-        metric = Metric(tensors["metric.root"], tensors["metric.looks"]) if known else None
-        return cls(tensors["ids"], state, metric)
+        self.metric = (
+            Metric(tensors["metric.root"], tensors["metric.looks"])
+            if known
+            else Metric.plain(self.z)
+        )
 
-    def to(self, device: torch.device | str) -> Latents:
-        """A table on another device."""
-        state = State(*(v.to(device) for v in self.state))
-        return Latents(self.ids.to(device), state, self.metric.to(device))
+    def to(self, device: torch.device | str) -> Self:
+        """The same table on another device."""
+        moved = copy.copy(self)
+        moved.ids, moved.metric = self.ids.to(device), self.metric.to(device)
+        moved.state = State(*(v.to(device) for v in self.state))
+        return moved
+
+
+class Restarted(Latents):
+    """Short-run chains: every visit begins at a draw from the prior instead of where it was left.
+
+    Nothing about an example but its step size outlives a visit. (E. Nijkamp, B. Pang, T. Han,
+    L. Zhou, S.-C. Zhu, Y. N. Wu: Learning Multi-layer Latent Variable Model via Variational
+    Optimization of Short Run MCMC for Approximate Inference, ECCV 2020.)
+
+    Args:
+        ids, state, metric: as for `Latents`.
+        prior: where visits begin, as it is at the time.
+        noise: of these draws.
+    """
+
+    def __init__(
+        self, ids: Tensor, state: State, metric: Metric | None, prior: Prior, noise: Noise
+    ) -> None:
+        super().__init__(ids, state, metric)
+        self.prior, self.noise = prior, noise
+
+    def __getitem__(self, ids: Tensor) -> State:
+        """Chains of some examples, each at a new draw, (B K, ...)."""
+        state = super().__getitem__(ids)
+        number = torch.arange(self.chains, device=ids.device).repeat(len(ids))
+        begin = self.noise.at(ids.repeat_interleave(self.chains), state.age, number)
+        return state._replace(z=self.prior.draw_each(begin).to(state.z))

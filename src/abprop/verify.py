@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -243,7 +244,7 @@ def _survival(value: float, freedom: int) -> float:
 
 FACTORS, NUMBERS = 4, 12
 RANKS, BINS = 99, 20
-RANK_STEPS = {"langevin": 15, "leimkuhler": 5, "mala": 10, "hmc": 3}  # draws are far apart
+RANK_STEPS = {"langevin": 60, "leimkuhler": 15, "mala": 20, "hmc": 4}  # draws are far apart
 
 
 def calibration_checks(
@@ -355,6 +356,9 @@ def verify(
     seeds, kernels, size = list(seeds), list(kernels), size or Size()
     checks = [("linear", kernel) for kernel in reversed(kernels)]  # the longest first
     checks += [("calibration", kernel) for kernel in kernels] + [("likelihood", kernels[0])]
+    # A C library that gives freed memory back at once spends half of the time asking for it again.
+    os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
+    os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         jobs = [
             [pool.submit(one, check, kernel, seed, size) for seed in seeds]

@@ -236,7 +236,9 @@ def test_evaluate(faces: Path, shelf: Path, abprop: Command):
     done = abprop("evaluate", faces, shelf / "other.npy", "--against", "mean,pca", "--json")
     assert done.code == 0 and done.out.count("\n") == 1
     result = json.loads(done.out)
-    assert set(result) == {"n", "latent_dim", "scored", *ERRORS, "seconds", "baselines"}
+    assert set(result) == {"n", "latent_dim", "scored", *ERRORS, "seconds", "baselines", "chains"}
+    assert set(result["chains"]) == {"rhat", "ess", "visits", "accepted", "stable"}
+    assert result["chains"]["rhat"] > 0.9 and 0 < result["chains"]["ess"] <= 30
     assert (result["n"], result["latent_dim"], result["scored"]) == (12, 4, "all")
     assert set(result["baselines"]) == {"mean", "pca"}
     for errors in (result, *result["baselines"].values()):

@@ -81,6 +81,8 @@ CASES = {
     "faces": ("faces.npy", (*FACES, "model.latent=4", "data.mirror=yes")),
     "texture": ("texture.npy", TEXTURE),
     "table": ("table.csv", (*TINY, "train.iterations=6", "model.sigma=learned")),
+    "waiting": ("faces.npy", (*FACES, "infer.wait=3", "infer.start=pca", "infer.chains=2")),
+    "restarted": ("faces.npy", (*FACES, "infer.visits=restarted", "infer.kernel=hmc")),
     "hot": ("faces.npy", (*FACES, "model.prior=standard", "infer.start=prior", "data.holdout=0")),
 }
 

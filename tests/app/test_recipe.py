@@ -60,6 +60,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "model.residual": ("white", "white"),
     "infer.kernel": ("gradient", "gradient"),
     "infer.chains": ("2", 2),
+    "infer.visits": ("restarted", "restarted"),
     "infer.steps": ("30", 30),
     "infer.step_size": ("0.3", 0.3),
     "infer.chunk": ("128", 128),

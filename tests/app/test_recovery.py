@@ -302,7 +302,7 @@ def test_evaluate_what_was_hidden(veiled: Path, abprop: Command):
     assert done.code == 0 and done.out.count("\n") == 1
     result = json.loads(done.out)
     told = {"n", "latent_dim", "scored", "all", "residual", "draws", "width", "seconds"}
-    assert set(result) == {*SCORES, *told, "baselines"}
+    assert set(result) == {*SCORES, *told, "baselines", "chains"}
     assert (result["n"], result["scored"], result["draws"]) == (24, "hidden", 3)
     assert result["residual"] == "correlated"
     assert recovery.NARROWEST <= result["width"] <= recovery.WIDEST

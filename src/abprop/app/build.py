@@ -16,7 +16,7 @@ from abprop.app.recipe import Recipe, build, parse_latent
 from abprop.app.sensors import Sensor
 from abprop.data import Signals, crops, mirrored, read, set_aside, shifted
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
-from abprop.latents import Latents
+from abprop.latents import Latents, Restarted
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
 from abprop.networks import NETWORKS, ConvGenerator, LinearGenerator
@@ -195,10 +195,13 @@ def make_latents(recipe: Recipe, parts: Split, model: Model) -> Latents:
         ids = parts.ids.repeat_interleave(chains)
         chain = torch.arange(chains).repeat(len(parts.ids))
         z = Noise(recipe.seed, "start").at(ids, chain=chain).normal(shape).float()
+    state, metric = State.begin(z), Metric.plain(z, 0.1 * model.likelihood.sigma.item())
     if recipe.infer.step_size != "adapt":
-        return Latents(parts.ids, State.begin(z, float(recipe.infer.step_size)))
-    scale = 0.1 * model.likelihood.sigma.item()
-    return Latents(parts.ids, State.begin(z), Metric.plain(z, scale))
+        state, metric = State.begin(z, float(recipe.infer.step_size)), Metric.plain(z)
+    if recipe.infer.visits == "restarted":
+        noise = Noise(recipe.seed, "restart")
+        return Restarted(parts.ids, state, metric, model.prior, noise)
+    return Latents(parts.ids, state, metric)
 
 
 def calibrate_metric(recipe: Recipe, parts: Split, model: Model, latents: Latents) -> None:

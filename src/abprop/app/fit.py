@@ -27,6 +27,7 @@ from abprop.app.recipe import (
 from abprop.app.recipe import build as build_recipe
 from abprop.app.saver import Saver
 from abprop.data import Signals
+from abprop.diagnostics import advice
 from abprop.errors import UserError
 
 KIND_PRESETS = {"images": "images", "texture": "texture", "table": "table", "array": "table"}
@@ -201,6 +202,8 @@ def _learn(
             if learning.t % log_every == 0 or scored or learning.t == stop:
                 learning.check_finite(step)
                 row = metrics.row(learning, step, time.monotonic() - began)
+                if learning.t == learning.total and learning.kernel.samples:
+                    row |= _diagnosed(learning, progress)
                 metrics.append(folder / "metrics.jsonl", row)
                 progress.update(learning.t, row)
                 _name_diverged(learning, step, progress)
@@ -216,14 +219,21 @@ def _learn(
     return interrupted
 
 
+def _diagnosed(learning: Learning, progress: Silent) -> dict[str, Any]:
+    told = learning.diagnose()
+    progress.say(advice(told))
+    return {"rhat": round(told.rhat, 4), "ess": round(told.ess, 2), "visits": told.visits}
+
+
 def _name_diverged(learning: Learning, step: Any, progress: Silent) -> None:
-    bad = step.ids[step.info.diverged]
+    bad = step.ids[step.info.diverged].unique()
     if len(bad):
         n = len(learning.parts.train)
         rows = [int((learning.latents.ids == i).nonzero()[0]) for i in bad[:3]]
         names = ", ".join(learning.parts.train.names[r] for r in rows if r < n)
         progress.say(
-            f"note: {len(bad)} chains left the finite numbers at iteration {learning.t} ({names}); "
+            f"note: {len(bad)} examples' chains left the finite numbers at iteration {learning.t} "
+            f"({names}); "
             "put back and slowed"
         )
 

@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from abprop.alternate import Step, alternate
+from abprop.alternate import Batch, Step, alternate
 from abprop.app import build
 from abprop.app.recipe import Recipe
 from abprop.data import Signals
+from abprop.diagnostics import Health, health, leading, watch
 from abprop.errors import UserError
-from abprop.latents import Latents
 from abprop.noise import Noise
 from abprop.tasks import reconstruct, spread
 
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
 SCORES = 10  # held-out scores in a run
+WATCHED = 16  # examples whose chains are diagnosed
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
 
 
@@ -124,7 +125,7 @@ class Learning:
         """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
         learned = self.recipe.model.sigma == "learned" and self.kernel.samples
         if self.parts.heldout is None:
-            residual, weight = step.residual.item(), len(step.ids) / len(self.latents)
+            residual, weight = step.residual.item(), len(step.ids) / len(self.latents.z)
         elif self.t % self.score_every == 0 or self.t == self.total:
             self.scores.append(self.score_heldout())
             residual, weight = self.scores[-1].spread, 0.5
@@ -145,6 +146,29 @@ class Learning:
         noise = Noise(self.recipe.seed, "heldout").at(torch.arange(len(z), device=z.device), self.t)
         sigma2 = spread(self.model, y, A, z, self.latents.metric, noise, chunk=self.chunk)
         return Score(self.t, mse, sigma2)
+
+    def diagnose(self) -> Health:
+        """Whether the chains of some examples mix, with W as it is now; they themselves stay."""
+        table, parts = self.latents, self.parts
+        every = -(-len(table) // WATCHED)
+        rows = torch.arange(0, len(table), every)
+        ids = table.ids[rows.to(table.ids.device)]
+        batch = Batch(ids, *parts.sensor.observed(parts.train, rows, self.device))
+        ids, y, A, chain = batch.spread(table.chains)
+        trace = watch(
+            self.model,
+            y,
+            A,
+            table[batch.ids],
+            self.kernel,
+            table.metric,
+            leading(table.z),
+            Noise(self.recipe.seed, "diagnose").at(ids, self.t, chain),
+            chains=table.chains,
+            steps=self.recipe.infer.steps,
+            chunk=min(self.chunk, len(y)),
+        )
+        return health(trace)
 
     @property
     def best(self) -> int:
@@ -185,7 +209,7 @@ class Learning:
         if not torch.equal(rows["ids"], self.latents.ids):
             raise UserError("the checkpoint's examples are not this run's; is the data changed?")
         self.model.load_state_dict(dict(tensors["network"]))
-        self.latents = Latents.of(rows)
+        self.latents.load(rows)
         _unflatten(self.optimizer, tensors["optimizer"])
         self.t = t
 

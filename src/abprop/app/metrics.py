@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from abprop import checkpoint
 from abprop.alternate import Step
 from abprop.app.learning import Learning
+from abprop.diagnostics import Health
 
 
 def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
     """The line of an iteration.
 
     Keys: iteration, loss (-log p(y, z), mean), mse (training batch, model units), psnr (dB), sigma,
-    s (median step size), diverged (chains put back), seconds (of learning so far);
-    after a held-out score also heldout_mse and heldout_psnr.
+    s (median step size), accepted (mean probability of acceptance), stable (share of steps short
+    enough for the curvature they met), diverged (chains put back), seconds (of learning so far);
+    after a held-out score also heldout_mse and heldout_psnr; at the end also rhat, ess and visits
+    (see `diagnostics`).
     """
     mse = max(step.residual.item(), 1e-20)
     line = {
@@ -27,6 +31,8 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
         "psnr": psnr(mse),
         "sigma": learning.model.likelihood.sigma.item(),
         "s": step.info.s.median().item(),
+        "accepted": round(step.info.accepted.mean().item(), 4),
+        "stable": round(step.info.stable.mean().item(), 4),
         "diverged": int(step.info.diverged.sum()),
         "seconds": round(seconds, 2),
     }
@@ -34,6 +40,14 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
         heldout = learning.scores[-1].mse
         line |= {"heldout_mse": heldout, "heldout_psnr": psnr(heldout)}
     return line
+
+
+def sampler(rows: Sequence[Mapping[str, Any]]) -> Health | None:
+    """What the chains were found to be at the end of learning, None where no one looked."""
+    told = next((row for row in reversed(rows) if "rhat" in row), None)
+    if told is None:
+        return None
+    return Health(told["rhat"], told["ess"], told["visits"], told["accepted"], told["stable"])
 
 
 def psnr(mse: float) -> float:

@@ -16,6 +16,7 @@ from abprop.app.recipe import dumps
 from abprop.app.report import Figure, Page, write
 from abprop.app.run import Run
 from abprop.data import Signals, grid
+from abprop.diagnostics import advice
 from abprop.errors import UserError
 from abprop.evaluate import nearest
 
@@ -71,6 +72,10 @@ def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     scores = run.meta["scores"]
     if scores:
         told.append(("held-out PSNR", f"{metrics.psnr(min(s[1] for s in scores)):.1f} dB"))
+    chains = metrics.sampler(rows)
+    if chains is not None:
+        told.append(("R-hat of the chains", f"{chains.rhat:.2f}"))
+        told.append((f"draws in {chains.visits} visits", f"{chains.ess:.0f}"))
     if "seconds" in last:
         told.append(("time to learn", f"{last['seconds'] / 60:.1f} min"))
     return told
@@ -87,8 +92,10 @@ def _notes(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
             )
         else:
             notes.append("The held-out error was still falling or level at the end.")
-    put_back = sum(row.get("diverged", 0) for row in rows)
-    if put_back:
+    put_back, told = sum(row.get("diverged", 0) for row in rows), metrics.sampler(rows)
+    if told is not None:
+        notes.append(advice(told, put_back))
+    elif put_back:
         notes.append(f"{put_back} chains were put back because they left the finite numbers.")
     return notes
 
@@ -103,6 +110,8 @@ def _curves(rows: Sequence[dict[str, Any]]) -> list[Curve]:
         Curve("Loss", "-log p(y, z) per example", {"loss": series("loss")}),
         Curve("Noise sigma", "model units", {"sigma": _moving(series("sigma"))}),
         Curve("Sampler: step size s", "median", {"s": series("s")}, log=True),
+        Curve("Sampler: acceptance and stability", "share",
+              {"accepted": _moving(series("accepted")), "stable steps": _moving(series("stable"))}),
     ]  # fmt: skip
     kept = [Curve(c.title, c.unit, {k: v for k, v in c.series.items() if v}, c.log) for c in curves]
     return [curve for curve in kept if curve.series]

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from abprop.app import build, machine
-from abprop.app.learning import HELDOUT_STEPS, SCORES, Learning
+from abprop.app.learning import HELDOUT_STEPS, SCORES, WATCHED, Learning
 from abprop.app.progress import Silent
 from abprop.app.recipe import Recipe, parse_duration
+from abprop.diagnostics import VISITS
 
 DEFAULT_BUDGET = "15m"
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
@@ -57,7 +58,8 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
             recipe, seconds = _with_threads(learning, recipe, seconds, progress)
         scores = SCORES * _score_seconds(learning, seconds)
         seconds *= 1 + LOOKS
-        left = budget - clock.elapsed() - scores - 0.03 * budget
+        after = scores + _diagnosis_seconds(learning, seconds)
+        left = budget - clock.elapsed() - after - 0.03 * budget
         count = max(1, int(left / seconds))
         idle = _waiting(learning, count) * recipe.infer.steps / (recipe.infer.steps + 1)
         recipe = with_plan(
@@ -126,6 +128,13 @@ def _with_threads(
         torch.set_num_threads(threads)
     machines = recipe.run.model_copy(update={"threads": threads})
     return recipe.model_copy(update={"run": machines}), seconds
+
+
+def _diagnosis_seconds(learning: Learning, seconds: float) -> float:
+    """What watching the chains at the end costs, from the cost of an iteration."""
+    infer, n = learning.recipe.infer, len(learning.parts.train)
+    rows = min(WATCHED, n) / min(learning.recipe.train.batch or n, n)
+    return seconds * VISITS * rows * infer.steps / (infer.steps + 1)
 
 
 def _score_seconds(learning: Learning, seconds: float) -> float:

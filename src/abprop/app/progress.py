@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from abprop.diagnostics import STABLE
 from abprop.errors import UserError
 
 
@@ -71,6 +72,10 @@ class Bar(Silent):
         if "heldout_psnr" in row:
             self.heldout = f"  held out {row['heldout_psnr']:.1f} dB"
         text = f"loss {row['loss']:.0f}  {row['psnr']:.1f} dB{self.heldout}  s {row['s']:.3f}"
+        if row["accepted"] < 1:
+            text += f"  accepted {100 * row['accepted']:.0f} %"
+        if row["stable"] < STABLE:
+            text += f"  {100 - 100 * row['stable']:.0f} % of steps too long"
         if row.get("diverged"):
             text += f"  {row['diverged']} chains put back"
         self.bar.update(self.task, completed=done, text=text)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
-from abprop.app import build, recovery, sensors
+from abprop.app import build, metrics, recovery, sensors
 from abprop.app.judging import judged
 from abprop.app.recipe import Recipe
 from abprop.app.recipe import build as build_recipe
@@ -287,7 +287,9 @@ class Run:
             draws: posterior draws of each signal that has hidden parts.
             progress: told what is being done.
         """
-        return judged(self, self.given(source, sets), against, draws, progress)
+        result = judged(self, self.given(source, sets), against, draws, progress)
+        told = metrics.sampler(metrics.load(self.folder / "metrics.jsonl"))
+        return result if told is None else {**result, "chains": told.row()}
 
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""

@@ -234,6 +234,9 @@ class Inference(_Section):
         "or gradient (no noise)",
     )
     chains: Positive = _key(1, "chains of each example; learning averages over them")
+    visits: Literal["persistent", "restarted"] = _key(
+        "persistent", "a visit goes on from the last one (persistent), or from the prior: restarted"
+    )
     steps: Positive = _key(5, "steps on each latent in each iteration")
     step_size: StepSize = _key("adapt", "step size s: a number, or adapt (for each example)")
     chunk: Positive = _key(64, "examples in one pass; also fixes how results are rounded")
