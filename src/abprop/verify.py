@@ -247,10 +247,8 @@ RANKS, BINS = 99, 20
 RANK_STEPS = {"langevin": 60, "leimkuhler": 15, "mala": 20, "hmc": 4}  # draws are far apart
 
 
-def calibration_checks(
-    name: str, seed: int, size: Size, make: Callable[[], Kernel]
-) -> Iterator[Found]:
-    """Uniform ranks, and intervals that cover what they should."""
+def ranks_of(name: str, seed: int, size: Size, make: Callable[[], Kernel]) -> Tensor:
+    """Ranks 0..RANKS of simulated z among the draws from their posteriors, (n, FACTORS)."""
     model, n = _curved(seed), size.simulations
     ids = torch.arange(n)
     truth = Noise(seed, "simulated z").at(ids).normal((FACTORS,)).float()
@@ -259,7 +257,14 @@ def calibration_checks(
     y, A = observe(y, None)
     plan = Plan(RANK_STEPS[name], 20, RANKS)
     drawn = torch.stack([s.z for s, _ in draws(make(), model, y, A, seed, plan)])
-    ranks = (drawn < truth).sum(0)  # 0..RANKS, (n, FACTORS)
+    return (drawn < truth).sum(0)
+
+
+def calibration_checks(
+    name: str, seed: int, size: Size, make: Callable[[], Kernel]
+) -> Iterator[Found]:
+    """Uniform ranks, and intervals that cover what they should."""
+    ranks = ranks_of(name, seed, size, make)
     p = min(_uniform(ranks[:, j]) for j in range(FACTORS))
     p = min(1.0, FACTORS * p)  # the worst of so many coordinates
     yield Found("sbc", name, seed, "", p, P_VALUE, p > P_VALUE)

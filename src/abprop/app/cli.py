@@ -334,18 +334,27 @@ def bench(
 def verify(
     as_json: Json = False,
     seeds: Annotated[int, typer.Option(min=1, help="how many, from 0")] = 5,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="a picture of the calibration")
+    ] = None,
 ) -> None:
     """Whether chains sample what they say, on this machine, against known answers; minutes."""
+    from abprop.app.calibration import check_picture, draw_ranks
     from abprop.app.machine import cores
     from abprop.app.tables import show_verified
     from abprop.verify import summary
     from abprop.verify import verify as check
 
+    if out is not None:
+        check_picture(out)
     result = summary(check(range(seeds), processes=cores(), say=say))
     if as_json:
         _print(result)
     else:
         show_verified(result)
+    if out is not None:
+        draw_ranks(out, seeds)
+        say(f"calibration: {out}")
     if not result["passed"]:
         raise typer.Exit(1)
 

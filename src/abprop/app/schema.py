@@ -229,8 +229,8 @@ class Inference(_Section):
     """How latents are inferred in each iteration."""
 
     kernel: Literal["langevin", "leimkuhler", "gradient", "mala", "hmc"] = _key(
-        "langevin",
-        "moves: langevin (the paper's), leimkuhler (averaged noise), mala or hmc (exact), "
+        "leimkuhler",
+        "moves: leimkuhler (averaged noise), langevin (the paper's), mala or hmc (exact), "
         "or gradient (no noise)",
     )
     chains: Positive = _key(1, "chains of each example; learning averages over them")
