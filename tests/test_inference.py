@@ -279,6 +279,21 @@ def test_every_device_gives_the_cpus_answer(device: torch.device) -> None:
     torch.testing.assert_close(there.z.cpu(), here.z, atol=1e-3, rtol=1e-3)
 
 
+def test_a_chain_is_not_looked_at_because_another_is_new() -> None:
+    model, ids = conv_model(), torch.arange(16)
+    y, A = normal((16, 3, 32, 32)), Identity(16, (3, 32, 32))
+    metric, kernel = Metric(0.1 * torch.eye(6)), LeimkuhlerMatthews()
+    old = infer(model, y, A, State.begin(normal((16, 6))), kernel, steps=2,
+                noise=Noise(0).at(ids), metric=metric)[0]  # fmt: skip
+    mixed = old._replace(axis=torch.where(ids[:, None] < 3, 0.0, old.axis))
+    alone, info = infer(model, y, A, old, kernel, steps=2, noise=Noise(0).at(ids), metric=metric)
+    beside, told = infer(model, y, A, mixed, kernel, steps=2, noise=Noise(0).at(ids), metric=metric)
+    assert all(torch.equal(a[3:], b[3:]) for a, b in zip(alone, beside, strict=True))
+    assert (
+        info.bent.isnan().all() and told.bent[3:].isnan().all() and told.bent[:3].isfinite().all()
+    )
+
+
 def test_the_nearest_known_latent_is_a_start_where_it_is_better_than_the_mean() -> None:
     model = conv_model()
     known = normal((9, 6)) * 3

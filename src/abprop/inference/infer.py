@@ -97,12 +97,17 @@ def _prepared(
     if kernel.step_size is not None:
         s = torch.full_like(state.s, kernel.step_size)
         return Chain(state.z, s, metric), state.axis, nothing
-    new = bool((state.axis == 0).flatten(1).all(1).any())
-    if not (asked or new):
+    new = (state.axis == 0).flatten(1).all(1)
+    if not (asked or bool(new.any())):
         return Chain(state.z, state.s, metric), state.axis, nothing
     chain = Chain(state.z, state.s, metric, *score(state.z))
     found = look(kernel, score, state, chain, noise)
-    return chain._replace(s=found.s), found.axis, found.bent
+    # Who was not asked for stays as it is, whatever company it is in.
+    looked = new | asked
+    wide = expand(looked, state.z)
+    chain = chain._replace(s=torch.where(looked, found.s, state.s))
+    axis = torch.where(wide, found.axis, state.axis)
+    return chain, axis, torch.where(wide, found.bent, nothing)
 
 
 def calibrate(
