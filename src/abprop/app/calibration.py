@@ -48,7 +48,7 @@ def draw_ranks(path: Path, seeds: int) -> None:
         n = seeds * size.simulations * FACTORS
         low, high = binom.ppf([0.005, 0.995], n, 1 / BINS) * BINS / n
         heights = np.bincount(ranks.ravel() * BINS // (RANKS + 1), minlength=BINS) * BINS / n
-        axes.axhspan(low, high, color="0.85")
+        axes.axhspan(low, high, color="0.6", alpha=0.5, zorder=3)
         axes.bar((np.arange(BINS) + 0.5) / BINS, heights, 0.9 / BINS, color="#0072b2")
         axes.set(title=name, xlim=(0, 1), ylim=(0, 1.6), xlabel="rank of the truth")
     figure.axes[0].set_ylabel("frequency; 1 is right")
