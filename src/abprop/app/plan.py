@@ -16,7 +16,7 @@ from abprop.diagnostics import VISITS
 
 DEFAULT_BUDGET = "15m"
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
-WAIT = 2  # epochs before chains move that start from principal components
+WAIT = 1 / 3  # of the iterations pass before chains move that start from PCA
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
@@ -61,29 +61,28 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         after = scores + _diagnosis_seconds(learning, seconds)
         left = budget - clock.elapsed() - after - 0.03 * budget
         count = max(1, int(left / seconds))
-        idle = _waiting(learning, count) * recipe.infer.steps / (recipe.infer.steps + 1)
-        recipe = with_plan(
-            recipe, learning.t + count + int(idle), recipe.train.budget or DEFAULT_BUDGET
-        )
+        if _waiting(learning, count):  # such iterations are one pass
+            count = int(count / (1 - WAIT * recipe.infer.steps / (recipe.infer.steps + 1)))
+        recipe = with_plan(recipe, learning.t + count, recipe.train.budget or DEFAULT_BUDGET)
     if recipe.infer.wait is None:
         wait = _waiting(learning, recipe.train.iterations or 1)
         infer = recipe.infer.model_copy(update={"wait": wait})
         recipe = recipe.model_copy(update={"infer": infer})
     left = (recipe.train.iterations or 1) - learning.t
+    idle = max(0, (recipe.infer.wait or 0) - learning.t)
+    work = left - idle * recipe.infer.steps / (recipe.infer.steps + 1)
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(
-        f"{left} iterations of {seconds:.2g} s: about {left * seconds / 60:.1f} minutes; "
+        f"{left} iterations of {seconds:.2g} s: about {work * seconds / 60:.1f} minutes; "
         f"peak memory about {memory:.2f} GiB"
     )
     return recipe
 
 
 def _waiting(learning: Learning, iterations: int) -> int:
-    """Iterations in which the weights learn alone: two epochs, of chains that start from PCA."""
-    if learning.t or learning.recipe.infer.start != "pca":
-        return 0
-    epochs = WAIT * build.per_epoch(learning.recipe, learning.parts)
-    return min(epochs, iterations // 5)
+    """Iterations in which the weights learn alone, where chains start from PCA."""
+    from_pca = learning.recipe.infer.start == "pca" and not learning.t
+    return int(WAIT * iterations) if from_pca and learning.recipe.infer.wait is None else 0
 
 
 def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:

@@ -14,7 +14,7 @@ from abprop.data import Signals, mirror_ratio
 from abprop.errors import UserError
 from abprop.model import Model
 
-HEAT = 2.3  # sigma in units of PCA's residual
+HEAT = 1.8  # sigma in units of PCA's residual
 MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
 FEWEST = 50  # examples that PCA can be trusted with
 MOST = 2000  # examples that PCA is fitted to
