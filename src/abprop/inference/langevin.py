@@ -10,40 +10,26 @@ of an example makes it too large by a / (1 - a) there, and by less elsewhere: 6.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
+from torch import Tensor
 
-from abprop.inference.adapt import shortened
-from abprop.inference.base import Chain, Moved, expand, norm, normal
-from abprop.model import Score
+from abprop.inference.base import Chain, normal
+from abprop.inference.unadjusted import Unadjusted
 from abprop.noise import Keyed
 
 
 @dataclass(frozen=True)
-class Langevin:
+class Langevin(Unadjusted):
     """Euler's discretisation of Langevin dynamics.
 
     Args:
         step_size: s in z's own units, or None to adapt it to each example.
     """
 
-    step_size: float | None = None
-    samples: ClassVar[bool] = True
-    adjusted: ClassVar[bool] = False
-    passes: ClassVar[int] = 1
-    fewest: ClassVar[float] = 0.0
-
     def aim(self, size: int) -> float:
         """s^2 lambda / 4: the bias of the variance, where the posterior is stiffest."""
         return 0.06
 
-    def step(self, score: Score, chain: Chain, noise: Keyed) -> tuple[Chain, Moved]:
-        """One move from chain.z; the score where it lands is left for the next one."""
-        log_p, grad = chain.here(score)
-        pulled = chain.metric.pull(grad)
-        s, stable = shortened(self, chain, pulled)
-        wide = expand(s, chain.z)
-        u = wide**2 / 2 * pulled + wide * normal(noise, chain.z)
-        moved = Chain(chain.z + chain.metric.push(u), s, chain.metric, left=(norm(u), pulled))
-        return moved, Moved(log_p, torch.ones_like(s), stable)
+    def added(self, chain: Chain, noise: Keyed) -> tuple[Tensor | None, Tensor | None]:
+        """Noise of this step."""
+        return normal(noise, chain.z), None

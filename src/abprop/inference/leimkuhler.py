@@ -16,43 +16,28 @@ the Long-Time Integration of Stochastic Gradient Systems, Proc. Royal Society A 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
+from torch import Tensor
 
-from abprop.inference.adapt import shortened
-from abprop.inference.base import Chain, Moved, expand, norm, normal
-from abprop.model import Score
+from abprop.inference.base import Chain, normal
+from abprop.inference.unadjusted import Unadjusted
 from abprop.noise import Keyed
 
 
 @dataclass(frozen=True)
-class LeimkuhlerMatthews:
+class LeimkuhlerMatthews(Unadjusted):
     """Langevin dynamics with averaged noise.
 
     Args:
         step_size: s in z's own units, or None to adapt it to each example.
     """
 
-    step_size: float | None = None
-    samples: ClassVar[bool] = True
-    adjusted: ClassVar[bool] = False
-    passes: ClassVar[int] = 1
-    fewest: ClassVar[float] = 0.0
-
     def aim(self, size: int) -> float:
         """s^2 lambda / 4: half of the step at which a chain forgets most at once."""
         return 0.25
 
-    def step(self, score: Score, chain: Chain, noise: Keyed) -> tuple[Chain, Moved]:
-        """One move from chain.z; the score where it lands is left for the next one."""
-        log_p, grad = chain.here(score)
-        pulled = chain.metric.pull(grad)
-        s, stable = shortened(self, chain, pulled)
-        wide = expand(s, chain.z)
+    def added(self, chain: Chain, noise: Keyed) -> tuple[Tensor | None, Tensor | None]:
+        """The mean of this step's noise and the next one's."""
         now = normal(noise, chain.z) if chain.ahead is None else chain.ahead
         ahead = normal(noise.later(1), chain.z)
-        u = wide**2 / 2 * pulled + wide * (now + ahead) / 2
-        z = chain.z + chain.metric.push(u)
-        moved = Chain(z, s, chain.metric, left=(norm(u), pulled), ahead=ahead)
-        return moved, Moved(log_p, torch.ones_like(s), stable)
+        return (now + ahead) / 2, ahead
