@@ -30,19 +30,20 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
     Returns:
         int64 tensor (..., 4) with values in [0, 2^32).
     """
+    return torch.stack(_words(counter, key), dim=-1)
+
+
+def _words(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> list[Tensor]:
     c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
     k0, k1 = key
     for _ in range(10):
         # int64 products wrap modulo 2^64; shifting and masking still give the exact halves.
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            ((p1 >> 32) & _MASK) ^ c1 ^ k0,
-            p1 & _MASK,
-            ((p0 >> 32) & _MASK) ^ c3 ^ k1,
-            p0 & _MASK,
-        )
+        c0 = (p1 >> 32).bitwise_xor_(c1).bitwise_xor_(k0).bitwise_and_(_MASK)
+        c2 = (p0 >> 32).bitwise_xor_(c3).bitwise_xor_(k1).bitwise_and_(_MASK)
+        c1, c3 = p1.bitwise_and_(_MASK), p0.bitwise_and_(_MASK)
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return torch.stack((c0, c1, c2, c3), dim=-1)
+    return [c0, c1, c2, c3]
 
 
 def _key(name: str) -> tuple[int, int]:
@@ -95,22 +96,36 @@ class Keyed:
 
     def bits(self, count: int, step: int = 0) -> Tensor:
         """`count` 32-bit words for each example, int64 (B, count)."""
-        blocks = -(-count // 4)
-        ids, chain, t = (v.to(torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
-        block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
-        return philox((ids, chain, t, block), self.key).flatten(1)[:, :count]
+        return torch.stack(self._blocks(count, step), dim=-1).flatten(1)[:, :count]
 
     def uniform(self, count: int, step: int = 0) -> Tensor:
         """Float64 (B, count) in the open interval (0, 1)."""
-        return (self.bits(count, step).double() + 0.5) / 2**32
+        return _open(self.bits(count, step))
 
     def normal(self, shape: tuple[int, ...], step: int = 0) -> Tensor:
         """Standard normals, float64 (B, *shape); `step` numbers successive calls."""
         count = math.prod(shape)
-        u = self.uniform(count + count % 2, step)
-        radius, angle = torch.sqrt(-2 * torch.log(u[:, 0::2])), 2 * math.pi * u[:, 1::2]
-        pairs = torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1)
-        return pairs.flatten(1)[:, :count].reshape(-1, *shape)
+        w0, w1, w2, w3 = (_open(words) for words in self._blocks(count, step))
+        quads = torch.stack((*_box_muller(w0, w1), *_box_muller(w2, w3)), dim=-1)
+        return quads.flatten(1)[:, :count].reshape(-1, *shape)
+
+    def _blocks(self, count: int, step: int) -> list[Tensor]:
+        """Words 0, 1, 2 and 3 of as many blocks as `count` words take, (B, blocks) each."""
+        blocks = -(-count // 4)
+        ids, chain, t = (v.to(torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
+        block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
+        return _words((ids, chain, t, block), self.key)
+
+
+def _open(bits: Tensor) -> Tensor:
+    """32-bit words as float64 in (0, 1)."""
+    return bits.double().add_(0.5).div_(2**32)
+
+
+def _box_muller(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Two normals from two uniforms."""
+    radius, angle = u.log().mul_(-2).sqrt_(), v * (2 * math.pi)
+    return radius * angle.cos(), radius * angle.sin()
 
 
 def uniforms(seed: int, stream: str, count: int) -> Tensor:

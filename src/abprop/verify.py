@@ -64,9 +64,9 @@ class Plan(NamedTuple):
 # As many as are worth some 50,000 independent draws, of 1,024 chains, where they mix worst.
 PLANS = {
     "langevin": Plan(5, 40, 50),
-    "leimkuhler": Plan(2, 25, 40),
+    "leimkuhler": Plan(2, 25, 30),
     "mala": Plan(5, 20, 120),
-    "hmc": Plan(1, 20, 140),
+    "hmc": Plan(1, 20, 170),
 }
 SAMPLERS = tuple(PLANS)
 
@@ -111,7 +111,7 @@ class Size:
     examples: int = 8
     chains: int = 128
     simulations: int = 500
-    learned: int = 400
+    learned: int = 300
 
 
 # A linear generator, known exactly --------------------------------------------------------------
