@@ -22,6 +22,7 @@ from abprop.tasks import reconstruct, spread
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
 SCORES = 10  # held-out scores in a run
 WATCHED = 16  # examples whose chains are diagnosed
+WATCHED_STEPS = 5  # of a diagnosed visit, where those of learning are shorter
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
 
 
@@ -165,7 +166,7 @@ class Learning:
             leading(table.z),
             Noise(self.recipe.seed, "diagnose").at(ids, self.t, chain),
             chains=table.chains,
-            steps=self.recipe.infer.steps,
+            steps=max(WATCHED_STEPS, self.recipe.infer.steps),
             chunk=min(self.chunk, len(y)),
         )
         return health(trace)

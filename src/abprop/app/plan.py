@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from abprop.app import build, machine
-from abprop.app.learning import HELDOUT_STEPS, SCORES, WATCHED, Learning
+from abprop.app.learning import HELDOUT_STEPS, SCORES, WATCHED, WATCHED_STEPS, Learning
 from abprop.app.progress import Silent
 from abprop.app.recipe import Recipe, parse_duration
 from abprop.diagnostics import VISITS
@@ -133,7 +133,7 @@ def _diagnosis_seconds(learning: Learning, seconds: float) -> float:
     """What watching the chains at the end costs, from the cost of an iteration."""
     infer, n = learning.recipe.infer, len(learning.parts.train)
     rows = min(WATCHED, n) / min(learning.recipe.train.batch or n, n)
-    return seconds * VISITS * rows * infer.steps / (infer.steps + 1)
+    return seconds * VISITS * rows * max(WATCHED_STEPS, infer.steps) / (infer.steps + 1)
 
 
 def _score_seconds(learning: Learning, seconds: float) -> float:
