@@ -15,7 +15,7 @@ from conftest import FACES, TABLE, Command, blobs, keys, rows
 from PIL import Image
 
 import abprop.app.cli as cli
-from abprop import checkpoint
+from abprop import __version__, checkpoint
 from abprop.app.fit import Asked, fit
 
 ERRORS = {"mse", "mae", "error", "rmse_data", "psnr"}
@@ -450,6 +450,17 @@ def test_no_words_are_a_call_for_help(abprop: Command):
 def test_every_command_explains_itself(command: str, abprop: Command):
     done = abprop(command, "--help")
     assert done.code == 0 and "Usage" in done.out and done.err == ""
+
+
+def test_the_version_is_told(abprop: Command):
+    done = abprop("--version")
+    assert (done.code, done.err) == (0, "") and done.out == f"abprop {__version__}\n"
+
+
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "abprop", "--version"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert told.stdout == f"abprop {__version__}\n"
 
 
 def test_ctrl_c_is_not_a_crash(faces: Path, abprop: Command, monkeypatch: pytest.MonkeyPatch):

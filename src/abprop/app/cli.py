@@ -43,6 +43,22 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        import abprop
+
+        print(f"abprop {abprop.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None: ...
+
+
 @app.command()
 def fit(
     source: Annotated[str, typer.Argument(help="a folder, zip or file to learn from")],

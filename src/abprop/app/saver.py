@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import abprop
 from abprop import checkpoint
 from abprop.app.learning import Learning, summary
 from abprop.app.recipe import parse_every
@@ -46,12 +46,5 @@ class Saver:
             "chunk": self.learning.chunk,
             "dtype": str(self.learning.dtype).removeprefix("torch."),
             "data": self.data,
-            "versions": {"abprop": _version(), "torch": torch.__version__},
+            "versions": {"abprop": abprop.__version__, "torch": torch.__version__},
         }
-
-
-def _version() -> str:
-    try:
-        return version("abprop")
-    except PackageNotFoundError:
-        return "0+source"

@@ -1,0 +1,5 @@
+"""`python -m abprop` is `abprop`."""
+
+from abprop.app.cli import main
+
+main()
