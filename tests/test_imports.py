@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
-    ("errors", "noise"),
+    ("errors", "noise", "version"),
     ("priors", "likelihoods", "operators", "networks", "principal"),
     ("model", "residuals"),
     ("inference",),
@@ -28,6 +28,7 @@ LADDER = (
     ("evaluate", "baselines", "verify"),
     ("estimator",),
     ("app",),
+    ("__main__",),
 )
 RUNG = {room: height for height, rooms in enumerate(LADDER) for room in rooms}
 MATHEMATICS = {room for room in RUNG if RUNG[room] <= RUNG["alternate"]}

@@ -31,7 +31,7 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        value = _version()
+        value = import_module("abprop.version").version()
     elif name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
     else:
@@ -42,12 +42,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("abprop")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0+source"

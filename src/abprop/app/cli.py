@@ -45,9 +45,9 @@ def say(line: str) -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        import abprop
+        from abprop.version import version
 
-        print(f"abprop {abprop.__version__}")
+        print(f"abprop {version()}")
         raise typer.Exit
 
 

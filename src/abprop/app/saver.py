@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-import abprop
 from abprop import checkpoint
 from abprop.app.learning import Learning, summary
 from abprop.app.recipe import parse_every
 from abprop.data import Signals
+from abprop.version import version
 
 
 class Saver:
@@ -46,5 +46,5 @@ class Saver:
             "chunk": self.learning.chunk,
             "dtype": str(self.learning.dtype).removeprefix("torch."),
             "data": self.data,
-            "versions": {"abprop": abprop.__version__, "torch": torch.__version__},
+            "versions": {"abprop": version(), "torch": torch.__version__},
         }
