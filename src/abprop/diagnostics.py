@@ -152,8 +152,8 @@ def advice(told: Health, put_back: int = 0) -> str:
     if told.rhat > GOOD_RHAT or told.ess < FEW * told.visits:
         return (
             f"Chains mix slowly (R-hat {told.rhat:.2f}, {told.visits} visits are worth "
-            f"{told.ess:.0f} draws): let infer.step_size adapt where it is fixed, keep several "
-            "chains (infer.chains=4), and trust spreads less."
+            f"{told.ess:.0f} draws): trust spreads less, or keep several chains "
+            "(infer.chains=4); a fixed infer.step_size should be adapt."
         )
     return (
         f"Chains mix: R-hat {told.rhat:.2f}, and {told.visits} visits are worth "

@@ -12,6 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,15 +122,34 @@ def test_how_often_it_is_saved_does_not_change_what_is_learned(shelf: Path, tmp_
     assert last(tmp_path / "1") == last(tmp_path / "5") == last(tmp_path / "60s")
 
 
+def about_to_learn(source: Path, sets: Sequence[str]) -> Learning:
+    recipe = Asked(None, sets, {"data.source": str(source)}).on(None)
+    signals = build.load_data(recipe)
+    recipe = build.resolve(recipe, signals)
+    return Learning(recipe, build.split(recipe, signals), torch.device("cpu"), torch.float32)
+
+
+def test_a_rehearsal_times_chains_that_move_even_while_they_wait(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ages: list[int] = []
+    restore = Learning.restore
+
+    def watched(learning: Learning, *saved: Any) -> None:
+        ages.append(int(learning.latents.state.age.max()))
+        restore(learning, *saved)
+
+    monkeypatch.setattr(Learning, "restore", watched)
+    learning = about_to_learn(shelf / "faces.npy", (*FACES, "infer.wait=1000"))
+    rehearse(learning, at_least=3)
+    assert ages[0] > 0 and learning.recipe.infer.wait == 1000
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("t", [0, 3])
 def test_a_rehearsal_leaves_no_trace(case: str, t: int, shelf: Path):
     name, sets = CASES[case]
-    recipe = Asked(None, sets, {"data.source": str(shelf / name)}).on(None)
-    signals = build.load_data(recipe)
-    recipe = build.resolve(recipe, signals)
-    parts = build.split(recipe, signals)
-    learning = Learning(recipe, parts, torch.device("cpu"), torch.float32)
+    learning = about_to_learn(shelf / name, sets)
     for _ in learning.steps(t):
         pass
     before = {

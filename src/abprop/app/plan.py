@@ -86,8 +86,10 @@ def _waiting(learning: Learning, iterations: int) -> int:
 
 
 def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:
-    """Seconds an iteration takes; the state is put back to where it was, bit for bit."""
-    t, scores, parts = learning.t, list(learning.scores), learning.parts
+    """Seconds an iteration takes once chains move; the state is put back as it was, bit for bit."""
+    t, scores, parts, recipe = learning.t, list(learning.scores), learning.parts, learning.recipe
+    infer = recipe.infer.model_copy(update={"wait": 0})
+    learning.recipe = recipe.model_copy(update={"infer": infer})
     saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
     learning.parts = replace(parts, heldout=None)
     # As if every chain had been looked at: first visits cost more, and happen once.
@@ -101,7 +103,7 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
         slow = len(times) > 1 and times[-1] > LONGEST
         if enough or slow or len(times) > 200:
             break
-    learning.parts = parts
+    learning.parts, learning.recipe = parts, recipe
     if not saved["optimizer"]:
         learning.optimizer = build.make_optimizer(learning.recipe, learning.model)
     learning.restore(saved, t)
