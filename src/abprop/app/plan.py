@@ -15,6 +15,7 @@ from abprop.app.recipe import Recipe, parse_duration
 from abprop.diagnostics import VISITS
 
 DEFAULT_BUDGET = "15m"
+FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
 WAIT = 1 / 3  # of the iterations pass before chains move that start from PCA
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
@@ -96,8 +97,10 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     state = learning.latents.state
     learning.latents.state = state._replace(axis=torch.ones_like(state.axis))
     times, began = [], time.monotonic()
-    # Far from any iteration of the plan, so that no schedule or score is touched.
-    for _ in learning.steps(learning.t + 10_000):
+    # Far from any iteration of the plan: no score falls due, and looks at the curvature are as
+    # seldom as they will be.
+    learning.t += FAR
+    for _ in learning.steps(learning.t + FAR):
         times.append(time.monotonic() - began)
         enough = len(times) > at_least and times[-1] > for_seconds
         slow = len(times) > 1 and times[-1] > LONGEST
