@@ -25,7 +25,7 @@ from abprop.app import build, metrics
 from abprop.app.fit import Asked, Clock, fit
 from abprop.app.learning import Learning
 from abprop.app.loading import load
-from abprop.app.plan import rehearse
+from abprop.app.plan import planned, rehearse
 from abprop.app.progress import Silent
 from abprop.app.recipe import loads
 from abprop.data import read
@@ -127,6 +127,22 @@ def about_to_learn(source: Path, sets: Sequence[str]) -> Learning:
     signals = build.load_data(recipe)
     recipe = build.resolve(recipe, signals)
     return Learning(recipe, build.split(recipe, signals), torch.device("cpu"), torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "sets", "wait"),
+    [
+        ("texture.npy", ("train.iterations=600",), 24),
+        ("texture.npy", ("train.iterations=6",), 2),
+        ("faces.npy", ("train.iterations=600", "infer.start=pca"), 200),
+        ("faces.npy", ("train.iterations=600", "infer.start=prior"), 0),
+        ("faces.npy", ("train.iterations=600", "infer.start=pca", "infer.wait=7"), 7),
+    ],
+)
+def test_how_long_chains_wait_is_planned(name: str, sets: tuple[str, ...], wait: int, shelf: Path):
+    base = TEXTURE if name == "texture.npy" else FACES
+    learning = about_to_learn(shelf / name, (*base, *sets))
+    assert planned(learning, Clock(), Silent()).infer.wait == wait
 
 
 def test_a_rehearsal_times_chains_that_move_even_while_they_wait(

@@ -18,6 +18,7 @@ DEFAULT_BUDGET = "15m"
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
 WAIT = 1 / 3  # of the iterations pass before chains move that start from PCA
+MAP_WAIT = 24  # and no more for a map: its samples would keep the grid of its cells' components
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
@@ -62,8 +63,8 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         after = scores + _diagnosis_seconds(learning, seconds)
         left = budget - clock.elapsed() - after - 0.03 * budget
         count = max(1, int(left / seconds))
-        if _waiting(learning, count):  # such iterations are one pass
-            count = int(count / (1 - WAIT * recipe.infer.steps / (recipe.infer.steps + 1)))
+        idle = _waiting(learning, count) / count  # such iterations are one pass
+        count = int(count / (1 - idle * recipe.infer.steps / (recipe.infer.steps + 1)))
         recipe = with_plan(recipe, learning.t + count, recipe.train.budget or DEFAULT_BUDGET)
     if recipe.infer.wait is None:
         wait = _waiting(learning, recipe.train.iterations or 1)
@@ -83,7 +84,10 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
 def _waiting(learning: Learning, iterations: int) -> int:
     """Iterations in which the weights learn alone, where chains start from PCA."""
     from_pca = learning.recipe.infer.start == "pca" and not learning.t
-    return int(WAIT * iterations) if from_pca and learning.recipe.infer.wait is None else 0
+    if not from_pca or learning.recipe.infer.wait is not None:
+        return 0
+    longest = MAP_WAIT if learning.latents.z.ndim > 2 else iterations
+    return min(int(WAIT * iterations), longest)
 
 
 def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:

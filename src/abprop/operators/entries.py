@@ -60,6 +60,7 @@ class Mask:
     def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         """A is its own adjoint. Here x is a generator's, so a product does; it is 30 times as fast
         as `where`, whose branches a random mask makes unpredictable."""
+        expect("mask", x, self.shape)
         shown = (~self.hidden).to(x.dtype)
         return x * shown, lambda v: v * shown
 
