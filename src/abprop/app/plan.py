@@ -63,8 +63,8 @@ def planned(learning: Learning, clock: Clock, progress: Silent) -> Recipe:
         after = scores + _diagnosis_seconds(learning, seconds)
         left = budget - clock.elapsed() - after - 0.03 * budget
         count = max(1, int(left / seconds))
-        idle = _waiting(learning, count) / count  # such iterations are one pass
-        count = int(count / (1 - idle * recipe.infer.steps / (recipe.infer.steps + 1)))
+        share = _waiting(learning, count) / count  # such iterations are one pass
+        count = int(count / (1 - share * recipe.infer.steps / (recipe.infer.steps + 1)))
         recipe = with_plan(recipe, learning.t + count, recipe.train.budget or DEFAULT_BUDGET)
     if recipe.infer.wait is None:
         wait = _waiting(learning, recipe.train.iterations or 1)
@@ -92,25 +92,23 @@ def _waiting(learning: Learning, iterations: int) -> int:
 
 def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:
     """Seconds an iteration takes once chains move; the state is put back as it was, bit for bit."""
-    t, scores, parts, recipe = learning.t, list(learning.scores), learning.parts, learning.recipe
-    infer = recipe.infer.model_copy(update={"wait": 0})
-    learning.recipe = recipe.model_copy(update={"infer": infer})
+    t, scores, parts = learning.t, list(learning.scores), learning.parts
     saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
     learning.parts = replace(parts, heldout=None)
     # As if every chain had been looked at: first visits cost more, and happen once.
     state = learning.latents.state
     learning.latents.state = state._replace(axis=torch.ones_like(state.axis))
     times, began = [], time.monotonic()
-    # Far from any iteration of the plan: no score falls due, and looks at the curvature are as
-    # seldom as they will be.
-    learning.t += FAR
+    # Far from any iteration of the plan: no score falls due, chains no longer wait, and looks at
+    # the curvature are as seldom as they will be.
+    learning.t += FAR + (learning.recipe.infer.wait or 0)
     for _ in learning.steps(learning.t + FAR):
         times.append(time.monotonic() - began)
         enough = len(times) > at_least and times[-1] > for_seconds
         slow = len(times) > 1 and times[-1] > LONGEST
         if enough or slow or len(times) > 200:
             break
-    learning.parts, learning.recipe = parts, recipe
+    learning.parts = parts
     if not saved["optimizer"]:
         learning.optimizer = build.make_optimizer(learning.recipe, learning.model)
     learning.restore(saved, t)
