@@ -23,6 +23,7 @@ LADDER = (
     ("inference",),
     ("latents",),
     ("alternate",),
+    ("files",),
     ("data", "distributed", "checkpoint"),
     ("tasks", "diagnostics"),
     ("evaluate", "baselines", "verify"),
@@ -173,8 +174,8 @@ BROKEN = {
     "abprop.model": "def f():\n    from abprop import tasks",  # up, and hidden in a function
     "abprop.tasks": "from .data import images",  # fine: down, relative
     "abprop.checkpoint": "from abprop.distributed import Shard",  # sideways
-    "abprop.data.images": "from abprop.data.arrays import read",  # a cycle with the next
-    "abprop.data.arrays": "from . import images\nimport pickle",
+    "abprop.data.images": "from abprop.files.arrays import read",  # a cycle with the next
+    "abprop.files.arrays": "from . import images\nimport pickle",
     "abprop.data": "",
     "abprop.latents": "import os.path",
     "abprop.extra": "",
@@ -188,7 +189,7 @@ def test_the_rules_catch_what_they_should():
     assert faulty == ["abprop.noise", "abprop.model", "abprop.checkpoint", "abprop.extra"]
     assert len(cycle_faults(trees)) == 1
     assert stranger_faults(trees) == [
-        "abprop.data.arrays imports pickle",
+        "abprop.files.arrays imports pickle",
         "abprop.latents imports os",
     ]
     assert call_faults(trees) == ["abprop.evaluate:2 calls np.load"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import blobs, rows, waves
+from tiny import blobs, rows, waves
 
 import abprop
 from abprop.errors import UserError

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FACES, TABLE, Command, blobs, keys, rows
 from PIL import Image
+from tiny import FACES, TABLE, Command, blobs, keys, rows
 
 import abprop.app.cli as cli
 from abprop import __version__, checkpoint

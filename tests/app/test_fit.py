@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import FACES, TEXTURE, TINY, Command, blobs, keys
+from tiny import FACES, TEXTURE, TINY, Command, blobs, keys
 
 import abprop.app.fit as fitting
 from abprop import checkpoint

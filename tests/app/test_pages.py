@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FACES, TEXTURE, TINY, blobs, waves
+from tiny import FACES, TEXTURE, TINY, blobs, waves
 
 from abprop.app import pages
 from abprop.app.fit import Asked, fit

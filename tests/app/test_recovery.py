@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FACES, Command, blobs, keys, rows
 from PIL import Image
+from tiny import FACES, Command, blobs, keys, rows
 
 from abprop.app import recovery
 from abprop.app.answers import write_answer

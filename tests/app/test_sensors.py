@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import FACES, Command, blobs, keys
+from tiny import FACES, Command, blobs, keys
 
 from abprop.app import judging, sensors
 from abprop.app.fit import Asked, fit

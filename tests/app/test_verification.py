@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import FACES, Command, keys
+from tiny import FACES, Command, keys
 
 from abprop import verify
 from abprop.app import calibration, metrics

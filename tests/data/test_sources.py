@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from abprop.data import Scale, read
-from abprop.data import limits as limits_module
+from abprop.files import limits as limits_module
 
 Refused = Callable[..., str]
 

@@ -163,7 +163,7 @@ def sample(
 def _size(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    from abprop.data.sizes import parse_size
+    from abprop.files.sizes import parse_size
 
     try:
         parsed = parse_size(text)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from abprop.app.recipe import Recipe, parse_latent
-from abprop.data import Scale, Signals, arrays
+from abprop.data import Scale, Signals
 from abprop.errors import UserError
+from abprop.files import arrays
 from abprop.operators import Operator, Projection, measure, observe
 
 BLOCK = 256  # signals measured together

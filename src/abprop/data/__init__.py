@@ -5,7 +5,7 @@ from abprop.data.crops import crops
 from abprop.data.hiding import check_rule, hidden_by, set_aside
 from abprop.data.signals import ASIDE, MISSING, OBSERVED, SECRET, Scale, Signals, fingerprint
 from abprop.data.sources import read
-from abprop.data.write import grid, save_images
+from abprop.files.write import grid, save_images
 
 __all__ = [
     "ASIDE",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.data import arrays, tables
-from abprop.data.entries import SUFFIXES, Entry, pictures_in, unique_names
-from abprop.data.limits import quoted, reason
-from abprop.data.pictures import decode
 from abprop.data.signals import MISSING, OBSERVED, SECRET
 from abprop.errors import UserError
+from abprop.files import arrays, tables
+from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
+from abprop.files.limits import quoted, reason
+from abprop.files.pictures import decode
 
 # (place among the chosen, row in the source, name, shape (C, *size)) -> bool (1 or C, *size)
 Mask = Callable[[int, int, str, tuple[int, ...]], np.ndarray]

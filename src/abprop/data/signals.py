@@ -205,26 +205,6 @@ def fingerprint(values: np.ndarray, veil: np.ndarray | None, names: tuple[str, .
     return digest.hexdigest()
 
 
-def native(values: np.ndarray, where: str) -> np.ndarray:
-    """In a dtype that examples may have: integers as they are, floats as float32, bool as 0, 255.
-
-    Raises:
-        UserError: anything else (complex, text, objects, records).
-    """
-    kind = values.dtype.kind
-    if kind == "b":
-        return values.astype(np.uint8) * np.uint8(255)
-    if kind in "iu":
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
-    if kind != "f":
-        raise UserError(f"{where} has dtype {values.dtype.name}; give integers or real numbers")
-    with np.errstate(over="ignore"):
-        values = values.astype(np.float32, copy=False)
-    missing = np.isnan(values)
-    # One NaN for all: the bits of others would show in the fingerprint.
-    return np.where(missing, np.float32(np.nan), values) if missing.any() else values
-
-
 def choose_scale(
     values: np.ndarray,
     hidden: np.ndarray | None,

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.data import arrays, tables
 from abprop.data.choice import chosen, parse_range
-from abprop.data.entries import SUFFIXES, pictures_in, unique_names
 from abprop.data.hiding import hidden_by
-from abprop.data.limits import check_memory, quoted, reason
 from abprop.data.masks import Mask, codes, open_masks
-from abprop.data.pictures import Picture, decode
-from abprop.data.signals import MISSING, OBSERVED, SECRET, Signals, choose_scale, native
-from abprop.data.sizes import check_channels, parse_size, uniform
+from abprop.data.signals import MISSING, OBSERVED, SECRET, Signals, choose_scale
 from abprop.errors import UserError, unknown
+from abprop.files import arrays, tables
+from abprop.files.arrays import native
+from abprop.files.entries import SUFFIXES, pictures_in, unique_names
+from abprop.files.limits import check_memory, quoted, reason
+from abprop.files.pictures import Picture, decode
+from abprop.files.sizes import check_channels, parse_size, uniform
 
 
 @dataclass(frozen=True)

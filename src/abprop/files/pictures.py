@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from abprop.data.limits import PIXELS, check_pixels, reason
-from abprop.data.signals import native
 from abprop.errors import UserError
+from abprop.files.arrays import native
+from abprop.files.limits import PIXELS, check_pixels, reason
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -1,16 +1,13 @@
-"""Tiny data, a run learned from each kind of them, and the command line as a function."""
+"""Tiny data, settings that learn them in moments, and how a command ended."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from abprop.app.cli import main
 from abprop.app.fit import Asked, fit
 
 TINY = ("infer.steps=2", "infer.chunk=16", "model.channels=8", "train.batch=20")
@@ -38,21 +35,6 @@ class Done:
 
 
 Command = Callable[..., Done]
-
-
-@pytest.fixture
-def abprop(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """`abprop("info", run)`: the command line in this process."""
-
-    def call(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["abprop", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return Done(int(stopped.value.code or 0), out, err)
-
-    return call
 
 
 def keys(*texts: str) -> list[str]:
@@ -93,42 +75,7 @@ def write_table(path: Path, table: np.ndarray) -> Path:
     return path
 
 
-def _learned(folder: Path, source: Path, sets: Sequence[str]) -> Path:
+def learned(folder: Path, source: Path, sets: Sequence[str]) -> Path:
+    """A run of a source with some keys set; its folder."""
     fit(folder, Asked(None, sets, {"data.source": str(source)}))
     return folder
-
-
-@pytest.fixture(scope="session")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with faces.npy, other.npy, texture.npy, table.csv and full.csv."""
-    folder = tmp_path_factory.mktemp("shelf")
-    np.save(folder / "faces.npy", blobs(60))
-    np.save(folder / "other.npy", blobs(12, seed=5))
-    np.save(folder / "texture.npy", waves())
-    write_table(folder / "table.csv", rows())
-    write_table(folder / "full.csv", rows(gaps=0))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def faces(shelf: Path) -> Path:
-    """A run of 60 pictures of 8x8; only to be read."""
-    return _learned(shelf / "run-faces", shelf / "faces.npy", (*FACES, "model.latent=4"))
-
-
-@pytest.fixture(scope="session")
-def plane(shelf: Path) -> Path:
-    """A run of the same with two latent factors; only to be read."""
-    return _learned(shelf / "run-plane", shelf / "faces.npy", (*FACES, "model.latent=2"))
-
-
-@pytest.fixture(scope="session")
-def texture(shelf: Path) -> Path:
-    """A run of one picture of 32x32; only to be read."""
-    return _learned(shelf / "run-texture", shelf / "texture.npy", TEXTURE)
-
-
-@pytest.fixture(scope="session")
-def table(shelf: Path) -> Path:
-    """A run of 60 rows of 5 columns with gaps; only to be read."""
-    return _learned(shelf / "run-table", shelf / "table.csv", TABLE)

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from abprop.data.pictures import decode
+from abprop.files.pictures import decode
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

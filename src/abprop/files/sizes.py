@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 
-from abprop.data.limits import check_pixels
-from abprop.data.pictures import Picture
 from abprop.errors import UserError, unknown
+from abprop.files.limits import check_pixels
+from abprop.files.pictures import Picture
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's "L"
 CHANNELS = ("keep", "grey", "rgb")

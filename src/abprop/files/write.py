@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from abprop.data.limits import quoted, reason
 from abprop.errors import UserError
+from abprop.files.limits import quoted, reason
 
 _GAP = 2  # pixels
 

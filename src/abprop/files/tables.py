@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.data.entries import regular
-from abprop.data.limits import check_memory, quoted, reason
 from abprop.errors import UserError
+from abprop.files.entries import regular
+from abprop.files.limits import check_memory, quoted, reason
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null"))
 _SHORTEST_CELL = 2  # a digit and a comma become a float64 while reading

@@ -8,9 +8,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from abprop.data.entries import regular
-from abprop.data.limits import check_memory, plain, quoted, reason
 from abprop.errors import UserError, unknown
+from abprop.files.entries import regular
+from abprop.files.limits import check_memory, plain, quoted, reason
 
 _CHANNELS = range(1, 5)
 _SMALLEST_PICTURE = 8  # pixels a side; digits have as few
@@ -91,6 +91,26 @@ def from_python(source: Any) -> np.ndarray:
         return np.asarray(source)
     except (ValueError, TypeError) as error:
         raise UserError(f"the data given cannot be made an array ({reason(error)})") from error
+
+
+def native(values: np.ndarray, where: str) -> np.ndarray:
+    """In a dtype that examples may have: integers as they are, floats as float32, bool as 0, 255.
+
+    Raises:
+        UserError: anything else (complex, text, objects, records).
+    """
+    kind = values.dtype.kind
+    if kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if kind in "iu":
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    if kind != "f":
+        raise UserError(f"{where} has dtype {values.dtype.name}; give integers or real numbers")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32, copy=False)
+    missing = np.isnan(values)
+    # One NaN for all: the bits of others would show in the fingerprint.
+    return np.where(missing, np.float32(np.nan), values) if missing.any() else values
 
 
 def guess(shape: tuple[int, ...], dtype: np.dtype) -> str:

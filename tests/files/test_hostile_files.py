@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from abprop.data import read
-from abprop.data.entries import SUFFIXES
 from abprop.errors import UserError
+from abprop.files.entries import SUFFIXES
 
 Refused = Callable[..., str]
 

@@ -1,0 +1,1 @@
+"""Files of strangers: what they hold as numbers, and numbers as files. Nothing is believed."""
