@@ -144,7 +144,7 @@ def reseal(folder: Path, change: Callable[[dict], object]) -> None:
     path = folder / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
-    path.write_bytes(checkpoint._sealed(content))
+    path.write_bytes(checkpoint.manifest.sealed(content))
 
 
 def plant(folder: Path, data: bytes) -> None:
