@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -38,7 +39,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             f"cannot write {path}: {reason}; free some room or make its folder writable"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where not even this can be done (no such folder, too long a name), the first error tells.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
