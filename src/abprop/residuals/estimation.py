@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from abprop.noise import has_doubles
 from abprop.residuals.laws import Covariance
 
 REACH = 0.4  # of the shortest side: lags beyond are tapered away
@@ -17,7 +18,13 @@ def fit(residual: Tensor, observed: Tensor, *, turned: bool = True) -> Covarianc
         residual: y - f(z), (N, C, *size) with at least one axis; anything where not observed.
         observed: bool (N, 1 or C, *size).
         turned: turn the channels so that they are uncorrelated (wants masks shared by channels).
+
+    Returns:
+        The covariance, float32, where the residuals are.
     """
+    home = residual.device
+    if not has_doubles(home):
+        residual, observed = residual.cpu(), observed.cpu()
     shown = observed.expand_as(residual).double()
     e = torch.where(shown > 0, residual.double(), 0.0)
     turn = torch.eye(e.shape[1], dtype=torch.float64, device=e.device)
@@ -25,7 +32,7 @@ def fit(residual: Tensor, observed: Tensor, *, turned: bool = True) -> Covarianc
         turn = torch.linalg.eigh(torch.einsum("na...,nb...->ab", e, e)).eigenvectors
         e = torch.einsum("ab,na...->nb...", turn, e)
     table = _pairs(e) / _pairs(shown).clamp_min(1.0)
-    return Covariance(_definite(table).float(), turn.float())
+    return Covariance(_definite(table).float(), turn.float()).to(home)
 
 
 def _pairs(e: Tensor) -> Tensor:

@@ -78,8 +78,10 @@ class Covariance(Stationary):
     """Correlated residuals: a stationary covariance of signals of C channels."""
 
     def on(self, hidden: Tensor) -> Correlated:
-        """The law of residuals of which some are hidden, bool (B, C, *size)."""
-        return Correlated(self.turn, [field(self, mask) for mask in hidden])
+        """The law of residuals of which some are hidden, bool (B, C, *size), where that is."""
+        here = self.to("cpu")  # neighbours are searched for on the processor
+        fields = [field(here, mask).to(hidden.device) for mask in hidden.cpu()]
+        return Correlated(self.turn.to(hidden.device), fields)
 
 
 @dataclass(frozen=True)

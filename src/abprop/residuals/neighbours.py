@@ -42,9 +42,14 @@ class Field:
     observed: Tensor
     waves: list[Tensor]
 
+    def to(self, device: torch.device | str) -> Field:
+        """The same on another device."""
+        parts = (self.near, self.weight, self.deviation, self.observed)
+        return Field(*(v.to(device) for v in parts), [wave.to(device) for wave in self.waves])
+
 
 def field(covariance: Stationary, hidden: Tensor) -> Field:
-    """Neighbours and weights for one signal.
+    """Neighbours and weights for one signal, all on the CPU.
 
     Args:
         covariance: of the residual.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+import torch
 from torch import Tensor
 
 
@@ -25,3 +27,7 @@ class Stationary:
         """Of each turned channel, (C,)."""
         at_zero = self.table[(..., *(0 for _ in self.table.shape[2:]))]
         return at_zero.diagonal()
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on another device."""
+        return replace(self, table=self.table.to(device), turn=self.turn.to(device))

@@ -26,7 +26,7 @@ class Whitened:
 
     def __init__(self, turn: Tensor, fields: list[Field]) -> None:
         self.turn, self.fields = turn, fields
-        self.count = torch.tensor([float(field.observed.sum()) for field in fields])
+        self.count = torch.stack([field.observed.sum() for field in fields]).float()
         self._matrices: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -46,12 +46,12 @@ class Whitened:
         return _apply(forward, turned, copies), adjoint
 
     def __getitem__(self, rows: Tensor) -> Whitened:
-        return Whitened(self.turn, [self.fields[row] for row in rows.tolist()])
+        return Whitened(self.turn, [self.fields[row] for row in rows.cpu().tolist()])
 
     def to(self, device: torch.device | str) -> Whitened:
-        """Itself on another device."""
-        self.turn, self.count, self._matrices = self.turn.to(device), self.count.to(device), None
-        return self
+        """The same on another device."""
+        moved = {id(field): field.to(device) for field in self.fields}  # copies stay one object
+        return Whitened(self.turn.to(device), [moved[id(field)] for field in self.fields])
 
     @property
     def _distinct(self) -> int:
