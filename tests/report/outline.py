@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "img", "line", "path", "circle"}
+VOID = {"meta", "img", "path"}
 
 
 class Outline(HTMLParser):
