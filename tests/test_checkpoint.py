@@ -144,7 +144,7 @@ def reseal(folder: Path, change: Callable[[dict], object]) -> None:
     path = folder / "manifest.json"
     content = json.loads(path.read_text())
     change(content)
-    path.write_bytes(checkpoint._sealed(content))
+    path.write_bytes(checkpoint.manifest.sealed(content))
 
 
 def plant(folder: Path, data: bytes) -> None:
@@ -491,3 +491,30 @@ def test_a_run_that_is_a_file(tmp_path: Path):
         lock(tmp_path / "run"),
     ):
         pass
+
+
+# One file, whole or not at all -------------------------------------------------------------
+
+
+def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path):
+    path = tmp_path / "note.txt"
+    checkpoint.write_text(path, "é\n")
+    checkpoint.write_bytes(path, b"\x00\r\n\xff")
+    assert path.read_bytes() == b"\x00\r\n\xff" and os.listdir(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize("point", ["stat", "fsync", "rename"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch, point: str):
+    path = tmp_path / "note.txt"
+    checkpoint.write_bytes(path, b"old")
+    fail_at(monkeypatch, *POINTS[point], 1)
+    with pytest.raises(UserError, match=r"cannot write .*note\.txt: No space left on device; free"):
+        checkpoint.write_bytes(path, b"new")
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize("where", ["file/note.txt", "none/note.txt", "x" * 300])
+def test_a_place_where_no_file_can_be_is_one_line(tmp_path: Path, where: str):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        checkpoint.write_bytes(tmp_path / where, b"new")

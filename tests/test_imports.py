@@ -28,6 +28,7 @@ LADDER = (
     ("tasks", "diagnostics"),
     ("evaluate", "baselines", "verify"),
     ("estimator",),
+    ("report",),
     ("app",),
     ("__main__",),
 )

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from abprop import noise
 from abprop.noise import Noise, philox, uniforms
 
 # Random123's known-answer tests for philox4x32-10 (kat_vectors).
@@ -72,3 +73,22 @@ def test_uniforms_lie_inside_the_unit_interval() -> None:
     u = uniforms(0, "crops", 10000)
     assert u.dtype == torch.float64 and u.min() > 0 and u.max() < 1
     assert abs(u.mean() - 0.5) < 4 / math.sqrt(12 * 10000)
+
+
+def test_where_there_are_no_doubles_numbers_are_the_cpus_rounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keyed = Noise(0).at(torch.arange(500), t=3)
+    normal, uniform, bits = keyed.normal((7,)), keyed.uniform(9), keyed.bits(9)
+    assert normal.dtype == uniform.dtype == torch.float64
+    monkeypatch.setattr(noise, "WITHOUT_DOUBLES", {"cpu"})
+    assert torch.equal(keyed.normal((7,)), normal.float())
+    assert torch.equal(keyed.uniform(9), uniform.float()) and torch.equal(keyed.bits(9), bits)
+    monkeypatch.setattr(keyed, "_bits", lambda count, step: torch.tensor([[0, 2**32 - 1]]))
+    least, most = keyed.uniform(2)[0].tolist()
+    assert least > 0 and most < 1
+
+
+def test_only_mps_has_no_doubles() -> None:
+    told = {kind: noise.has_doubles(torch.device(kind)) for kind in ("cpu", "cuda", "meta", "mps")}
+    assert told == {"cpu": True, "cuda": True, "meta": True, "mps": False}

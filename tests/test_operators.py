@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from elsewhere import AWAY, elsewhere
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -543,3 +544,36 @@ def test_a_user_error_of_a_function_is_passed_on_as_it_is() -> None:
 
     with pytest.raises(UserError, match=r"^the camera is off; switch it on$"):
         Function(refuse, IMAGE, 2)
+
+
+# Other devices -----------------------------------------------------------------------------
+
+
+@listed({**LINEAR, **NONLINEAR})
+def test_an_operator_moves_whole_and_some_of_it_stays_there(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    A, x, rows = build(name, shape), torch.randn(4, *shape), torch.tensor([2, 0])
+    with elsewhere():
+        there, y = A.to(AWAY), A[rows](x[rows])
+        assert there.count.device == AWAY and A.count.device == y.device
+        for some in (rows, rows.to(AWAY)):
+            part = there[some]
+            assert part.count.device == AWAY and part.count.tolist() == A.count[rows].tolist()
+            found, pullback = part.vjp(x[rows].to(AWAY))
+            assert torch.equal(found.cpu(), y) and torch.equal(part(x[rows].to(AWAY)).cpu(), y)
+            assert pullback(found).device == AWAY
+            assert torch.equal(A[some](x[rows]), y) and A[some].count.device == y.device
+
+
+def test_an_operator_is_where_its_data_are() -> None:
+    with elsewhere():
+        y = torch.randn(3, 1, 4).to(AWAY)
+        for hidden_ in (None, torch.rand(3, 1, 4).to(AWAY) < 0.5):
+            assert observe(y, hidden_)[1].count.device == AWAY
+        assert Projection(torch.randn(2, 4).to(AWAY), 3).count.device == AWAY
+
+
+def test_a_modules_operator_is_where_the_module_is() -> None:
+    A = Function(nn.Linear(6, 2, device="meta"), (1, 6), 3)
+    assert A.count.device.type == "meta"

@@ -48,8 +48,8 @@ def conditional(e: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
 def test_with_all_neighbours_it_is_the_exact_conditional(
     shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(residuals, "NEAR", 10**6)
-    monkeypatch.setattr(residuals, "NUGGET", 1e-6)
+    monkeypatch.setattr(residuals.neighbours, "NEAR", 10**6)
+    monkeypatch.setattr(residuals.neighbours, "NUGGET", 1e-6)
     hidden = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) < 0.4
     e = draws(shape, 1)
     expected, left = conditional(e[0], hidden[0])

@@ -19,8 +19,8 @@ SMALL = Size(d=12, measured=120, examples=4, chains=100, simulations=200, learne
 def short(monkeypatch: pytest.MonkeyPatch):
     plans = {"langevin": Plan(5, 30, 200), "leimkuhler": Plan(2, 20, 120),
              "mala": Plan(5, 20, 250), "hmc": Plan(1, 20, 250)}  # fmt: skip
-    monkeypatch.setattr(verify, "PLANS", plans)
-    monkeypatch.setattr(verify, "SPECTRA", ("stiff",))
+    monkeypatch.setattr(verify.known, "PLANS", plans)
+    monkeypatch.setattr(verify.known, "SPECTRA", ("stiff",))
 
 
 def told(checks) -> dict[str, list[Found]]:

@@ -56,6 +56,7 @@ class Latents:
             mine[rows] = new
 
     def _rows(self, ids: Tensor) -> Tensor:
+        ids = ids.to(self.ids.device)
         rows = torch.searchsorted(self.ids, ids).clamp_max(len(self.ids) - 1)
         if not torch.equal(self.ids[rows], ids):
             missing = ids[self.ids[rows] != ids][0].item()

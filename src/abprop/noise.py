@@ -4,7 +4,8 @@
 
 (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.) There is no
 generator state: nothing to save, nothing that depends on batch, order, process or device. The
-integers are the same everywhere; normals come from them by Box-Muller in float64.
+integers are the same everywhere; normals come from them by Box-Muller in float64. A device that
+has no float64 (MPS) is handed what the CPU made of them, in float32.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from torch import Tensor
 _MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
+WITHOUT_DOUBLES = {"mps"}  # device types
+_BELOW_ONE = 1 - 2**-24  # the largest float32 there is
+
+
+def has_doubles(device: torch.device) -> bool:
+    """Whether a device computes in float64, and in whole 64-bit integers."""
+    return device.type not in WITHOUT_DOUBLES
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> Tensor:
@@ -84,10 +92,13 @@ class Keyed:
         self.key, self.ids, self.t, self.chain = key, ids, t, chain
 
     def __getitem__(self, rows: Tensor | slice) -> Keyed:
+        if isinstance(rows, Tensor):
+            rows = rows.to(self.ids.device)
         return Keyed(self.key, self.ids[rows], self.t[rows], self.chain[rows])
 
     def later(self, k: int | Tensor) -> Keyed:
         """The noise of the same chains k steps on, one number for all or one each."""
+        k = k.to(self.t.device) if isinstance(k, Tensor) else k
         return Keyed(self.key, self.ids, self.t + k, self.chain)
 
     def of(self, purpose: str) -> Keyed:
@@ -96,23 +107,36 @@ class Keyed:
 
     def bits(self, count: int, step: int = 0) -> Tensor:
         """`count` 32-bit words for each example, int64 (B, count)."""
-        return torch.stack(self._blocks(count, step), dim=-1).flatten(1)[:, :count]
+        return self._bits(count, step).to(self.ids.device)
 
     def uniform(self, count: int, step: int = 0) -> Tensor:
-        """Float64 (B, count) in the open interval (0, 1)."""
-        return _open(self.bits(count, step))
+        """Float64 (B, count) in the open interval (0, 1); float32 where there is no float64."""
+        u = self._given(_open(self._bits(count, step)))
+        return u if u.dtype == torch.float64 else u.clamp_max(_BELOW_ONE)  # rounding makes a 1
 
     def normal(self, shape: tuple[int, ...], step: int = 0) -> Tensor:
-        """Standard normals, float64 (B, *shape); `step` numbers successive calls."""
+        """Standard normals (B, *shape); `step` numbers successive calls.
+
+        Float64, or float32 where there is no float64. About 150 small kernels on CUDA: in a small
+        model's step that is most of the time, and a fused kernel would be the mend.
+        """
         count = math.prod(shape)
         w0, w1, w2, w3 = (_open(words) for words in self._blocks(count, step))
         quads = torch.stack((*_box_muller(w0, w1), *_box_muller(w2, w3)), dim=-1)
-        return quads.flatten(1)[:, :count].reshape(-1, *shape)
+        return self._given(quads.flatten(1)[:, :count].reshape(-1, *shape))
+
+    def _given(self, x: Tensor) -> Tensor:
+        """What was computed, where the ids are."""
+        return x if has_doubles(self.ids.device) else x.float().to(self.ids.device)
+
+    def _bits(self, count: int, step: int) -> Tensor:
+        return torch.stack(self._blocks(count, step), dim=-1).flatten(1)[:, :count]
 
     def _blocks(self, count: int, step: int) -> list[Tensor]:
         """Words 0, 1, 2 and 3 of as many blocks as `count` words take, (B, blocks) each."""
-        blocks = -(-count // 4)
-        ids, chain, t = (v.to(torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
+        blocks, home = -(-count // 4), self.ids.device
+        home = home if has_doubles(home) else torch.device("cpu")
+        ids, chain, t = (v.to(home, torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
         block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
         return _words((ids, chain, t, block), self.key)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from abprop.app.recovery import KEPT, Answer
-from abprop.app.report import Figure, Page, write
 from abprop.app.tables import write_signals
 from abprop.data import MISSING, Signals, grid, save_images
 from abprop.errors import UserError
+from abprop.report import Figure, Page, write
 
 if TYPE_CHECKING:
     from abprop.app.run import Run

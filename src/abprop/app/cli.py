@@ -355,9 +355,9 @@ def verify(
     ] = None,
 ) -> None:
     """Whether chains sample what they say, on this machine, against known answers; minutes."""
-    from abprop.app.calibration import check_picture, draw_ranks
     from abprop.app.machine import cores
     from abprop.app.tables import show_verified
+    from abprop.report.calibration import check_picture, draw_ranks
     from abprop.verify import summary
     from abprop.verify import verify as check
 

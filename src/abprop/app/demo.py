@@ -12,8 +12,8 @@ from abprop.app.fit import Asked, fit
 from abprop.app.loading import load
 from abprop.app.pages import page
 from abprop.app.progress import Bar
-from abprop.app.report import Page, write
 from abprop.app.run import Run
+from abprop.report import Page, write
 
 DIGITS_BUDGET, TEXTURE_BUDGET = "50s", "100s"
 

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 
 from abprop.app import metrics
-from abprop.app.charts import Curve
 from abprop.app.loading import load
 from abprop.app.recipe import dumps
-from abprop.app.report import Figure, Page, write
 from abprop.app.run import Run
 from abprop.data import Signals, grid
 from abprop.diagnostics import advice
 from abprop.errors import UserError
 from abprop.evaluate import nearest
+from abprop.report import Curve, Figure, Page, write
 
 
 def write_report(folder: Path, data: object = None) -> Path:

@@ -12,22 +12,17 @@ that the curvature of its posterior allows (`adapt`), or in z itself with one fi
 from abprop.inference.adapt import due
 from abprop.inference.base import Chain, Info, Kernel, Moved, State
 from abprop.inference.chunks import chunks
-from abprop.inference.gradient import GradientAscent
-from abprop.inference.hmc import HMC
 from abprop.inference.infer import calibrate, infer
-from abprop.inference.langevin import Langevin
-from abprop.inference.leimkuhler import LeimkuhlerMatthews
-from abprop.inference.mala import MALA
+from abprop.inference.kernels import (
+    HMC,
+    KERNELS,
+    MALA,
+    GradientAscent,
+    Langevin,
+    LeimkuhlerMatthews,
+)
 from abprop.inference.metric import Metric
 from abprop.inference.solve import nearest, solve
-
-KERNELS = {
-    "langevin": Langevin,
-    "leimkuhler": LeimkuhlerMatthews,
-    "gradient": GradientAscent,
-    "mala": MALA,
-    "hmc": HMC,
-}
 
 __all__ = [
     "KERNELS",

@@ -134,7 +134,7 @@ def calibrate(
         bent, metric.looks = [], torch.zeros(())  # the round before only helped to see better
         for rows, n in chunks(len(y), chunk, z.device):
             score = model.score(y[rows], A[rows])
-            chain = Chain(z[rows], torch.ones(len(rows)).to(z), metric, *score(z[rows]))
+            chain = Chain(z[rows], z.new_ones(len(rows)), metric, *score(z[rows]))
             u = normal(noise[rows].later(k).of("calibrate"), z)
             bent.append(curved(score, chain, u, chain.s)[:n])
         metric.update(torch.cat(bent))

@@ -53,19 +53,25 @@ class Alike:
         shape: shape of one y.
         count: numbers measured of each example.
         constants: tensors that belong to the operator and move with it to another device.
+        device: where the operator is; the constants must be there.
     """
 
     linear: bool = True
 
     def __init__(
-        self, batch: int, shape: tuple[int, ...], count: int, constants: Sequence[Tensor] = ()
+        self,
+        batch: int,
+        shape: tuple[int, ...],
+        count: int,
+        constants: Sequence[Tensor] = (),
+        device: torch.device | str = "cpu",
     ) -> None:
         self.shape, self.constants = shape, tuple(constants)
-        self.count = torch.full((batch,), float(count))
+        self.count = torch.full((batch,), float(count), device=device)
 
     def __getitem__(self, rows: Tensor) -> Self:
         part = copy.copy(self)
-        part.count = self.count[rows]
+        part.count = taken(self.count, rows)
         return part
 
     def to(self, device: torch.device | str) -> Self:
@@ -74,6 +80,11 @@ class Alike:
         moved.count = self.count.to(device)
         moved.constants = tuple(constant.to(device) for constant in self.constants)
         return moved
+
+
+def taken(values: Tensor, rows: Tensor) -> Tensor:
+    """values[rows], also where the rows' numbers are on another device; stays where values are."""
+    return values[rows.to(values.device) if isinstance(rows, Tensor) else rows]
 
 
 def times(shape: Sequence[int]) -> str:

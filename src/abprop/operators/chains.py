@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from abprop.errors import UserError
-from abprop.operators.base import Measurement, Pullback, times
+from abprop.operators.base import Measurement, Pullback, taken, times
 
 
 class Compose:
@@ -101,7 +101,7 @@ class Each:
         return torch.cat(y), adjoint
 
     def __getitem__(self, rows: Tensor) -> Each:
-        numbers = torch.arange(len(self.operators), device=self.count.device)[rows]
+        numbers = taken(torch.arange(len(self.operators)), rows)
         return Each([self.operators[row] for row in numbers.tolist()])
 
     def to(self, device: torch.device | str) -> Each:

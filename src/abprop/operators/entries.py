@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from abprop.errors import UserError
-from abprop.operators.base import Alike, Measurement, Pullback, expect
+from abprop.operators.base import Alike, Measurement, Pullback, expect, taken
 
 
 class Identity(Alike):
@@ -21,10 +21,13 @@ class Identity(Alike):
     Args:
         batch: number of examples.
         shape: shape of one signal, (C, *size).
+        device: where the signals are.
     """
 
-    def __init__(self, batch: int, shape: tuple[int, ...]) -> None:
-        super().__init__(batch, shape, prod(shape))
+    def __init__(
+        self, batch: int, shape: tuple[int, ...], device: torch.device | str = "cpu"
+    ) -> None:
+        super().__init__(batch, shape, prod(shape), device=device)
 
     def __call__(self, x: Tensor) -> Tensor:
         return x
@@ -65,7 +68,7 @@ class Mask:
         return x * shown, lambda v: v * shown
 
     def __getitem__(self, rows: Tensor) -> Mask:
-        return Mask(self.hidden[rows])
+        return Mask(taken(self.hidden, rows))
 
     def to(self, device: torch.device | str) -> Mask:
         """The same mask on another device."""
@@ -83,6 +86,6 @@ def observe(y: Tensor, hidden: Tensor | None) -> tuple[Tensor, Measurement]:
         y with 0 behind the mask, and the operator.
     """
     if hidden is None:
-        return y, Identity(len(y), tuple(y.shape[1:]))
+        return y, Identity(len(y), tuple(y.shape[1:]), y.device)
     A = Mask(hidden.expand_as(y))
     return A(y), A

@@ -38,7 +38,7 @@ class Function(Alike):
     def __init__(self, fn: Callable[[Tensor], Tensor], shape: tuple[int, ...], batch: int) -> None:
         self.fn, self.name = fn, f"operator {getattr(fn, '__name__', type(fn).__name__)}"
         y = _probe(self._run, self.name, shape, _home(fn))
-        super().__init__(batch, y, prod(y))
+        super().__init__(batch, y, prod(y), device=_home(fn))
         self.vjp(torch.zeros(2, *shape, device=_home(fn)))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class _Physics(Alike):
         self.physics, self.signal = physics, shape
         self.name = f"operator {type(physics).__name__}"
         y = _probe(self._run, self.name, shape, _home(physics))
-        super().__init__(batch, y, prod(y))
+        super().__init__(batch, y, prod(y), device=_home(physics))
         self.adjoint(torch.zeros(2, *y, device=_home(physics)))
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -49,7 +49,8 @@ class Projection(Alike):
         if not torch.isfinite(matrix).all():
             raise UserError("projection: the matrix has entries that are not finite; mend them")
         self._numbers, self._entries = matrix.shape
-        super().__init__(batch, (self._numbers,), self._numbers, [_padded(matrix)])
+        constants = [_padded(matrix)]
+        super().__init__(batch, (self._numbers,), self._numbers, constants, matrix.device)
 
     @property
     def matrix(self) -> Tensor:

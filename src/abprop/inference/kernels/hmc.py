@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 
 from abprop.inference.base import Chain, Moved, accept, expand, normal, square
-from abprop.inference.mala import taken_or
+from abprop.inference.kernels.mala import taken_or
 from abprop.model import Score
 from abprop.noise import Keyed
 

@@ -8,79 +8,21 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 import numpy as np
 
-from abprop.app.charts import Curve, draw, number, text
-from abprop.errors import UserError
+from abprop.checkpoint import write_text
+from abprop.report.curves import Curve, draw
+from abprop.report.words import number, text
 
 LIMIT = 10_000_000  # bytes of the whole page
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-# Series colours after Okabe and Ito, which colour-blind readers tell apart; lighter in the dark.
-_STYLE = """
-:root{--page:#fff;--ink:#1b1b1f;--soft:#62626b;--line:#dcdce1;--wash:#f6f6f8;
---s0:#0072b2;--s1:#d55e00;--s2:#009e73;--s3:#b5558f;--s4:#b07d00;--s5:#4a4a55}
-@media screen and (prefers-color-scheme:dark){:root{--page:#16161a;--ink:#e7e7ea;--soft:#9d9da8;
---line:#35353d;--wash:#1f1f25;--s0:#56b4e9;--s1:#f08a3c;--s2:#2cc79a;--s3:#e08fc0;--s4:#f0c648;--s5:#c9c9d2}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:1000px;margin:0 auto;padding:48px 24px 72px}
-h1{font-size:30px;line-height:1.2;font-weight:650;letter-spacing:-.015em;margin:0}
-h2{font-size:20px;font-weight:650;margin:56px 0 16px;padding-top:14px;
-border-top:1px solid var(--line)}
-h3{font-size:16px;font-weight:600;margin:0}
-h1,h2,h3,p,li,dd{overflow-wrap:anywhere}
-.subtitle,.caption,.unit,.small,dt{color:var(--soft)}
-.subtitle{font-size:18px;margin:6px 0 0}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:18px 28px;
-margin:36px 0 0}
-dt,.unit,.small,.legend,.heads{font-size:13px}
-dd{margin:0;font-variant-numeric:tabular-nums}
-.notes{list-style:none;margin:32px 0 0;padding:2px 0 2px 16px;max-width:70ch;
-border-left:3px solid var(--s0)}
-.notes li+li{margin-top:6px}
-.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));
-gap:36px 40px}
-.curves figure{max-width:560px}
-figure{margin:0;break-inside:avoid;min-width:0}
-section>figure+figure{margin-top:44px}
-.unit{font-weight:400;margin-left:.5em}
-.caption{margin:2px 0 12px;max-width:70ch}
-.heads{display:grid;grid-auto-columns:1fr;grid-auto-flow:column;text-align:center;max-width:100%;margin-bottom:4px}
-img{display:block;max-width:100%;height:auto}
-.zoomed{image-rendering:pixelated}
-svg{display:block;width:100%;height:auto;margin-top:6px;overflow:visible}
-svg text{font:11px system-ui,sans-serif;fill:var(--soft);font-variant-numeric:tabular-nums}
-svg .name{fill:currentColor;font-weight:600}
-.grid{stroke:var(--line);stroke-width:1;shape-rendering:crispEdges}
-.run{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}
-.dot{fill:currentColor}
-.legend{display:flex;flex-wrap:wrap;gap:2px 18px;list-style:none;margin:6px 0 0;padding:0}
-.legend:empty{display:none}
-.legend i{display:inline-block;width:14px;height:3px;border-radius:2px;background:currentColor;
-margin-right:6px;vertical-align:middle;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.legend b{font-weight:400;color:var(--ink);overflow-wrap:anywhere}
-.value{color:var(--soft);margin-left:.5em;font-variant-numeric:tabular-nums}
-.s0{color:var(--s0)}.s1{color:var(--s1)}.s2{color:var(--s2)}.s3{color:var(--s3)}.s4{color:var(--s4)}.s5{color:var(--s5)}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:15px;font-variant-numeric:tabular-nums}
-th,td{padding:6px 28px 6px 0;text-align:left;border-bottom:1px solid var(--line)}
-thead th{font-size:13px;font-weight:400;color:var(--soft)}
-tbody th{font-weight:400}
-.number{text-align:right}
-details{margin-top:56px;padding-top:14px;border-top:1px solid var(--line)}
-summary{font-size:20px;font-weight:650;cursor:pointer}
-pre{font:13px/1.55 ui-monospace,monospace;background:var(--wash);border-radius:6px;
-padding:16px 20px;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
-@media print{body{font-size:13px}main{max-width:none;padding:0}h2{break-after:avoid}
-.curves{grid-template-columns:1fr 1fr}}
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,29 +84,13 @@ class Page:
     table: Table | None = None
 
 
-def write(path: str | os.PathLike[str], page: Page) -> None:
+def write(path: Path, page: Page) -> None:
     """Write the page; a reader finds the old file or the new one, never half of one.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written; the old one is untouched.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    data = render(page).encode()
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UserError(
-            f"cannot write the report {path} ({why}); free some space or make its folder writable"
-        ) from error
+    write_text(path, render(page))
 
 
 def render(page: Page) -> str:
@@ -172,40 +98,33 @@ def render(page: Page) -> str:
 
     Where pictures would take it over the limit, the largest in turn become JPEG, then smaller.
     """
-    words = _document(page, [_JPEG] * len(page.figures))  # the longest tag, but for the data
+    curves = [draw(curve) for curve in page.curves]
+    words = _document(page, curves, [_JPEG] * len(page.figures))  # the longest tag, but for data
     room = LIMIT - len(words.encode())
-    return _document(page, _embedded(page.figures, room))
+    return _document(page, curves, _embedded(page.figures, room))
 
 
-def _document(page: Page, sources: Sequence[str]) -> str:
-    body = "\n".join(part for part in _parts(page, sources) if part)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{text(page.title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+def _document(page: Page, curves: Sequence[str], sources: Sequence[str]) -> str:
+    # A template is read once: what is put in, whatever it says, is never looked at again.
+    return Template(_asset("page.html")).substitute(
+        policy=_POLICY,
+        title=text(page.title),
+        style=_asset("style.css"),
+        body="\n".join(part for part in _parts(page, curves, sources) if part),
+    )
 
 
-def _parts(page: Page, sources: Sequence[str]) -> Iterator[str]:
+def _asset(name: str) -> str:
+    return files("abprop.report").joinpath("assets", name).read_text("utf-8")
+
+
+def _parts(page: Page, curves: Sequence[str], sources: Sequence[str]) -> Iterator[str]:
     subtitle = f'<p class="subtitle">{text(page.subtitle)}</p>' if page.subtitle else ""
     yield f"<header><h1>{text(page.title)}</h1>{subtitle}</header>"
     facts = (f"<div><dt>{text(k)}</dt><dd>{text(v)}</dd></div>" for k, v in page.facts)
     yield _wrapped('<dl class="facts">', facts, "</dl>")
     notes = (f"<li>{text(note)}</li>" for note in page.notes)
     yield _wrapped('<ul class="notes">', notes, "</ul>")
-    curves = map(draw, page.curves)
     yield _wrapped('<section><h2>Curves</h2><div class="curves">', curves, "</div></section>")
     figures = map(_figure, page.figures, sources)
     yield _wrapped("<section><h2>Pictures</h2>", figures, "</section>")

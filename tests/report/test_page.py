@@ -1,75 +1,28 @@
-"""The report: well-formed, self-contained, small enough, whatever the names and numbers."""
+"""The page: well-formed, self-contained, small enough, whatever the names and numbers."""
 
 from __future__ import annotations
 
 import base64
 import io
-import math
 import os
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from outline import outline
 from PIL import Image
 
-from abprop.app import charts, report
-from abprop.app.charts import Curve, number, tick_labels
-from abprop.app.report import Figure, Page, Table, render, write
 from abprop.errors import UserError
+from abprop.report import Curve, Figure, Page, Table, page, render, write
 
-VOID = {"meta", "img", "line", "path", "circle"}
-NASTY = "</title></pre><script>alert('&\"')</script>"
-
-
-class Outline(HTMLParser):
-    """What a browser sees: elements with attributes, and the text; raises where unbalanced."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data):
-        self.words += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def outline(html: str) -> Outline:
-    parser = Outline()
-    parser.feed(html)
-    parser.close()
-    assert parser.open == []
-    return parser
+NASTY = "</title></pre><script>alert('&\"')</script> $title ${body} $$ {0} %s"
 
 
 def noise(height: int, width: int, *channels: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (height, width, *channels), dtype=np.uint8)
-
-
-def drawn(points: list[tuple[float, float]], **options) -> str:
-    html = charts.draw(Curve("Loss", "nats", {"learning": points}, **options))
-    outline(html)
-    return html
 
 
 def sample() -> Page:
@@ -152,6 +105,15 @@ def test_names_cannot_become_markup():
     assert seen.all("img")[0]["alt"] == f"{NASTY}: {NASTY}"
 
 
+def test_dark_and_paper_have_colours_of_their_own():
+    """Every colour a curve asks for is defined, for light and dark; paper is printed as light."""
+    html = render(sample())
+    light, dark = re.findall(r":root {(.*?)}", html, re.S)
+    assert "@media screen and (prefers-color-scheme: dark)" in html and "@media print" in html
+    for name in set(re.findall(r"var\(--(\w+)\)", html)):
+        assert f"--{name}:" in light and f"--{name}:" in dark
+
+
 def test_a_name_that_is_no_unicode_is_written(tmp_path: Path):
     write(tmp_path / "report.html", Page("caf\udce9\0"))
     title = "<h1>caf\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}</h1>"
@@ -181,7 +143,7 @@ def test_a_view_of_another_array_is_a_picture():
 
 @pytest.mark.parametrize("limit", [400_000, 60_000, 20_000])
 def test_a_page_keeps_to_the_limit(monkeypatch: pytest.MonkeyPatch, limit: int):
-    monkeypatch.setattr(report, "LIMIT", limit)
+    monkeypatch.setattr(page, "LIMIT", limit)
     large = [Figure(f"noise {i}", "", noise(256, 256, 3, seed=i)) for i in range(3)]
     small = Figure("small", "", noise(8, 8))
     html = render(replace(sample(), figures=[*large, small]))
@@ -192,14 +154,14 @@ def test_a_page_keeps_to_the_limit(monkeypatch: pytest.MonkeyPatch, limit: int):
 
 
 def test_pictures_that_cannot_fit_are_left_out_by_name(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(report, "LIMIT", 1)
+    monkeypatch.setattr(page, "LIMIT", 1)
     html = render(sample())
     assert not outline(html).all("img")
     assert html.count("Left out") == 2
 
 
 def test_a_panorama_wider_than_jpeg_allows(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(report, "LIMIT", 30_000)
+    monkeypatch.setattr(page, "LIMIT", 30_000)
     html = render(Page("a", figures=[Figure("wide", "", noise(1, 70_000))]))
     assert len(html.encode()) <= 30_000
     assert embedded(html)[0].format == "JPEG"
@@ -258,122 +220,5 @@ def test_a_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_write_names_a_folder_that_is_not_there(tmp_path: Path):
-    with pytest.raises(UserError, match="cannot write the report"):
+    with pytest.raises(UserError, match="free some room or make its folder writable"):
         write(tmp_path / "nowhere" / "report.html", sample())
-
-
-def paths(html: str) -> list[str]:
-    return re.findall(r'<path class="run" d="([^"]*)"', html)
-
-
-def test_what_is_not_finite_is_a_gap():
-    points = [(0, 1.0), (1, 2.0), (2, math.nan), (3, 3.0), (4, 2.0), (5, math.inf), (6, 1.0)]
-    html = drawn(points)
-    assert paths(html)[0].count("M") == 2
-    assert html.count("<circle") == 1  # the lone last point
-    assert "nan" not in html and "inf" not in html
-
-
-def test_what_is_not_positive_is_a_gap_of_a_logarithmic_axis():
-    assert (
-        paths(drawn([(0, 1.0), (1, 0.1), (2, -1.0), (3, 0.1), (4, 0.2)], log=True))[0].count("M")
-        == 2
-    )
-    assert "Nothing to draw yet." in drawn([(0, 0.0), (1, -1.0)], log=True)
-
-
-@pytest.mark.parametrize("points", [[], [(0, math.nan)]])
-def test_a_series_without_points_is_no_line(points):
-    assert "Nothing to draw yet." in drawn(points)
-
-
-@pytest.mark.parametrize("log", [False, True])
-def test_a_single_point_is_a_dot(log: bool):
-    html = drawn([(400, 0.25)], log=log)
-    assert html.count("<circle") == 1 and paths(html) == []
-
-
-def test_a_long_line_is_thinned_but_keeps_its_spikes():
-    points = [(float(i), 0.0) for i in range(100_000)]
-    points[31_415] = (31_415.0, 9.0)
-    html = drawn(points)
-    assert len(html) < 30_000
-    heights = {pair.split()[1] for pair in re.split("[ML]", paths(html)[0])[1:]}
-    assert len(heights) == 2
-
-
-def test_lines_are_named_where_they_end_and_names_keep_apart():
-    series = {f"run {i}": [(0.0, 0.0), (1.0, 1.0 + i * 1e-6)] for i in range(9)}
-    html = charts.draw(Curve("Loss", "", series))
-    found = re.findall(r'<text class="name s\d" x="[\d.]+" y="([\d.]+)">run (\d)<', html)
-    heights = sorted(float(y) for y, _ in found)
-    assert len(found) == 9
-    assert min(np.diff(heights)) >= 12.9
-    assert heights[0] > 0 and heights[-1] < 215
-
-
-EXTREMES = [0.0, 5e-324, 1e-300, -1e308, 1e308, 1e6, 1e6 + 1e-9, -3.0, 0.1 + 0.2]
-
-
-@pytest.mark.parametrize("log", [False, True])
-@given(values=st.lists(st.sampled_from(EXTREMES) | st.floats(), min_size=1, max_size=6))
-def test_any_numbers_are_drawn_inside_the_frame(log: bool, values: list[float]):
-    html = drawn([(0, 1.0), *enumerate(values), *((v, 1.0) for v in values)], log=log)
-    for path in paths(html):
-        pairs = [pair.split() for pair in re.split("[ML]", path)[1:]]
-        assert all(0 <= float(x) <= 460 and 0 <= float(y) <= 250 for x, y in pairs)
-    assert 4 <= html.count('class="grid"') <= 30
-
-
-@pytest.mark.parametrize(
-    ("ticks", "labels"),
-    [
-        ([0, 0.05, 0.1], ["0", "0.05", "0.10"]),
-        ([-5, 0, 5], ["−5", "0", "5"]),
-        ([0, 50_000, 100_000], ["0", "50,000", "100,000"]),
-        ([0, 2e7, 4e7], ["0", "2×10⁷", "4×10⁷"]),
-        ([1e-9, 1.5e-9], ["1.0×10⁻⁹", "1.5×10⁻⁹"]),
-        ([1000.25, 1000.5], ["1,000.2", "1,000.5"]),
-        ([7], ["7"]),
-        ([0], ["0"]),
-    ],
-)
-def test_tick_labels(ticks, labels):
-    assert tick_labels(ticks) == labels
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (0, "0"),
-        (1_234_567, "1,234,567"),
-        (np.int64(1_234_567), "1,234,567"),
-        (-8547.2, "−8,547"),
-        (0.05401, "0.05401"),
-        (1200.0, "1,200"),
-        (0.00012345, "0.0001234"),
-        (1e-7, "10⁻⁷"),
-        (-2.5e12, "−2.5×10¹²"),
-        (math.nan, "nan"),
-    ],
-)
-def test_numbers_to_read(value, words):
-    assert number(value) == words
-
-
-def labels(html: str) -> list[str]:
-    return re.findall(r'text-anchor="(?:end|middle)">([^<]*)</text>', html)
-
-
-def test_axes_have_round_numbers():
-    html = drawn([(0, 0.013), (1196, 0.112)])
-    assert labels(html)[:7] == ["0", "0.02", "0.04", "0.06", "0.08", "0.10", "0.12"]
-    assert labels(html)[7:] == ["0", "200", "400", "600", "800", "1,000", "iteration"]
-
-
-def test_iterations_are_whole_and_decades_are_powers():
-    html = drawn([(0, 1e-6), (2, 3.0)], log=True)
-    assert labels(html) == [
-        *("10⁻⁶", "0.0001", "0.01", "1", "100"),
-        *("0", "1", "2", "iteration"),
-    ]

@@ -1,0 +1,22 @@
+"""What others would answer: the fields' standard methods, in the same units and for the same data.
+
+Complete signals (reconstructions)      baseline   mean, pca
+Signals with hidden entries             fill       mean, pca, biharmonic, linear, knn, iterative
+Indirect measurements y = A x           recover    minnorm, lasso
+
+    minnorm   x = A^+ y, the least of all signals that agree with the measurements
+    lasso     x = Psi c,  min_c 1/2 |y - A Psi c|^2 + lambda |c|_1,  Psi the orthonormal DCT over
+              channels (of three: one luma, two chromas) and axes
+
+A. Ilin, T. Raiko: Practical Approaches to Principal Component Analysis in the Presence of Missing
+Values, JMLR 2010 (pca; see `principal`). S. B. Damelin, N. S. Hoang: On Surface Completion and
+Image Inpainting by Biharmonic Functions, IJMMS 2018. R. Tibshirani: Regression Shrinkage and
+Selection via the Lasso, JRSS B 1996.
+"""
+
+from abprop.baselines.common import Filled
+from abprop.baselines.complete import BASELINES, baseline
+from abprop.baselines.filling import FILLERS, fill
+from abprop.baselines.measured import RECOVERIES, recover
+
+__all__ = ["Filled", "BASELINES", "baseline", "FILLERS", "fill", "RECOVERIES", "recover"]

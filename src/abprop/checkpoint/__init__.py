@@ -1,0 +1,29 @@
+"""Checkpoints: named groups of tensors and a manifest, in one folder for each saved step.
+
+    checkpoints/step-00001200/{network,optimizer,latents-00000}.safetensors + manifest.json
+
+A folder is written under a temporary name, synced to disk, the manifest last, then renamed: it
+is there whole or not at all. The manifest holds the size and SHA-256 of every file (safetensors
+alone loads a flipped bit without a word) and of itself, and loading checks them all. The bytes
+depend only on what is saved, so equal states make equal folders. Nothing is ever unpickled.
+"""
+
+from abprop.checkpoint.files import write_bytes, write_text
+from abprop.checkpoint.keeping import lock, prune, steps
+from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
+from abprop.checkpoint.reading import latest, load
+from abprop.checkpoint.writing import save
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "step_name",
+    "save",
+    "load",
+    "latest",
+    "steps",
+    "prune",
+    "lock",
+    "write_bytes",
+    "write_text",
+]

@@ -1,0 +1,72 @@
+"""Files that are there whole or not at all: written under another name, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from abprop.errors import UserError
+
+TEMPORARY = ".tmp-"
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network disks cannot sync a folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, as UTF-8; see `write_bytes`.
+
+    Raises:
+        UserError: the disk refused; the old one is untouched.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file; whoever reads it finds the old one or the new one, never half of one.
+
+    Raises:
+        UserError: the disk refused; the old one is untouched.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        write(temporary, data)
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"cannot write {path}: {reason}; free some room or make its folder writable"
+        ) from error
+    finally:
+        # Where not even this can be done (no such folder, too long a name), the first error tells.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a new file and force it to disk.
+
+    Raises:
+        OSError: the disk refused, or there is a file of that name.
+    """
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.fstat(file.fileno()).st_size != len(data):
+            raise OSError(errno.EIO, "the disk kept only a part of it")
+
+
+def sync_folder(folder: Path) -> None:
+    """Force to disk what a folder holds by which name, where that can be done."""
+    if os.name == "nt":  # Windows cannot open a folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)

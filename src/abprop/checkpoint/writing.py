@@ -1,0 +1,103 @@
+"""Saving: one folder for each step, the manifest last."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+from abprop.checkpoint import files
+from abprop.checkpoint.files import TEMPORARY
+from abprop.checkpoint.keeping import ASIDE, steps
+from abprop.checkpoint.manifest import FILE, FORMAT, MANIFEST, sealed, step_name
+from abprop.errors import UserError
+
+
+def save(
+    folder: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    meta: Mapping[str, Any],
+) -> Path:
+    """Write one checkpoint, whole or not at all; an older one of the same step is replaced.
+
+    Args:
+        folder: RUN/checkpoints; made if it is missing.
+        step: iterations done, >= 0.
+        tensors: groups of named tensors; each group becomes NAME.safetensors.
+        meta: anything JSON can hold; keys come back as strings, tuples as lists.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        UserError: the disk refused (full, read-only, ...). Older checkpoints are untouched.
+    """
+    target = folder / step_name(step)
+    temporary = folder / f"{TEMPORARY}{target.name}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        _write_all(temporary, step, tensors, meta)
+        _put(temporary, target)
+    except OSError as error:
+        raise _cannot_save(folder, target.name, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def _encoded(group: Mapping[str, Tensor]) -> bytes:
+    # A copy each: safetensors refuses tensors that share memory.
+    own = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in group.items()}
+    return safetensors.torch.save(own)
+
+
+def _write_all(
+    folder: Path,
+    step: int,
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    meta: Mapping[str, Any],
+) -> None:
+    written = {}
+    for name, group in tensors.items():
+        file = f"{name}.safetensors"
+        if not FILE.fullmatch(file):
+            raise ValueError(f"a checkpoint file cannot be called {file!r}")
+        data = _encoded(group)
+        files.write(folder / file, data)
+        written[file] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    content = {"format": FORMAT, "iteration": step, "meta": dict(meta), "files": written}
+    files.write(folder / MANIFEST, sealed(content))
+    files.sync_folder(folder)
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename into place. Wherever this stops, `folders` finds the old one or the new one."""
+    aside = target.with_name(ASIDE + target.name)
+    if os.path.lexists(target):
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(target, aside)
+    os.replace(temporary, target)
+    files.sync_folder(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _cannot_save(folder: Path, name: str, error: OSError) -> UserError:
+    room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    mend = "free some room" if room else "make that folder writable"
+    older = steps(folder)
+    kept = f"the checkpoint at step {older[-1]} is intact" if older else "there is no older one"
+    reason = error.strerror or str(error)
+    return UserError(
+        f"could not save checkpoint {name} in {folder}: {reason}; "
+        f"{mend} and run the same command again; {kept}"
+    )
