@@ -21,8 +21,8 @@ from PIL import Image
 from tiny import FACES, TABLE, TEXTURE, Command, Done, blobs, learned, rows, waves, write_table
 
 from abprop.app.cli import main
-from abprop.data import read
 from abprop.errors import UserError
+from abprop.sources import read
 
 # The same examples on every machine and in every run; no data base, no clock.
 settings.register_profile("abprop", derandomize=True, deadline=None, database=None, max_examples=25)

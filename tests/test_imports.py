@@ -18,16 +18,21 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
     ("errors", "noise", "version"),
-    ("priors", "likelihoods", "operators", "networks", "principal"),
+    ("grammar", "priors", "likelihoods", "operators", "networks", "principal"),
     ("model", "residuals"),
     ("inference",),
     ("latents",),
     ("alternate",),
-    ("files",),
-    ("data", "distributed", "checkpoint"),
+    ("checkpoint", "machine", "files"),
+    ("data",),
+    ("starts",),
+    ("kinds",),
+    ("sources",),
     ("tasks", "diagnostics"),
-    ("evaluate", "baselines", "verify"),
-    ("estimator",),
+    ("baselines", "verify"),
+    ("evaluate",),
+    ("learning",),
+    ("run",),
     ("report",),
     ("app",),
     ("__main__",),
@@ -174,9 +179,9 @@ BROKEN = {
     "abprop.noise": "import abprop.errors",  # sideways
     "abprop.model": "def f():\n    from abprop import tasks",  # up, and hidden in a function
     "abprop.tasks": "from .data import images",  # fine: down, relative
-    "abprop.checkpoint": "from abprop.distributed import Shard",  # sideways
-    "abprop.data.images": "from abprop.files.arrays import read",  # a cycle with the next
-    "abprop.files.arrays": "from . import images\nimport pickle",
+    "abprop.checkpoint": "from abprop.machine import cores",  # sideways
+    "abprop.data.images": "from abprop.data.arrays import read",  # a cycle with the next
+    "abprop.data.arrays": "from . import images\nimport pickle",
     "abprop.data": "",
     "abprop.latents": "import os.path",
     "abprop.extra": "",
@@ -190,7 +195,7 @@ def test_the_rules_catch_what_they_should():
     assert faulty == ["abprop.noise", "abprop.model", "abprop.checkpoint", "abprop.extra"]
     assert len(cycle_faults(trees)) == 1
     assert stranger_faults(trees) == [
-        "abprop.files.arrays imports pickle",
+        "abprop.data.arrays imports pickle",
         "abprop.latents imports os",
     ]
     assert call_faults(trees) == ["abprop.evaluate:2 calls np.load"]

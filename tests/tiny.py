@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.app.fit import Asked, fit
+from abprop.run import Layers, fit
 
 TINY = ("infer.steps=2", "infer.chunk=16", "model.channels=8", "train.batch=20")
 FACES = (*TINY, "train.iterations=8", "checkpoint.every=3", "model.sigma=learned")
@@ -77,5 +77,5 @@ def write_table(path: Path, table: np.ndarray) -> Path:
 
 def learned(folder: Path, source: Path, sets: Sequence[str]) -> Path:
     """A run of a source with some keys set; its folder."""
-    fit(folder, Asked(None, sets, {"data.source": str(source)}))
+    fit(folder, Layers(None, sets, {"data.source": str(source)}))
     return folder

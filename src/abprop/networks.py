@@ -49,6 +49,28 @@ class Generator(nn.Module, ABC):
     signal_shape: tuple[int, ...]
     stages: int = 0
 
+    @classmethod
+    def of(
+        cls,
+        latent_shape: tuple[int, ...],
+        signal_shape: tuple[int, ...],
+        channels: int,
+        dtype: torch.dtype,
+    ) -> Generator:
+        """A generator of this form.
+
+        Args:
+            latent_shape, signal_shape: as above.
+            channels: width of the finest hidden layer, where there are such.
+            dtype: of the convolutions.
+        """
+        raise NotImplementedError
+
+    @property
+    def stationary(self) -> bool:
+        """Whether z is a map: then a larger one is a larger signal."""
+        return len(self.latent_shape) > 1
+
     @abstractmethod
     def forward(self, z: Tensor) -> Tensor:
         """Signals (B, C, *size), differentiable in z and W."""
@@ -73,6 +95,17 @@ class LinearGenerator(Generator):
         latent_shape: (d,).
         signal_shape: (C, *size).
     """
+
+    @classmethod
+    def of(
+        cls,
+        latent_shape: tuple[int, ...],
+        signal_shape: tuple[int, ...],
+        channels: int,
+        dtype: torch.dtype,
+    ) -> LinearGenerator:
+        """See `Generator.of`; there are no hidden layers, and products stay in float32."""
+        return cls(latent_shape, signal_shape)
 
     def __init__(self, latent_shape: tuple[int, ...], signal_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -134,7 +167,6 @@ class ConvGenerator(Generator):
         super().__init__()
         self.latent_shape, self.signal_shape, self.dtype = latent_shape, signal_shape, dtype
         self.dims, self.size = len(signal_shape) - 1, signal_shape[1:]
-        self.stationary = len(latent_shape) > 1
         self.stages = _stages(latent_shape, self.size)
         self.grid = latent_shape[1:] or tuple(-(-n // 2**self.stages) for n in self.size)
         widths = [channels * min(8, 2**i) for i in reversed(range(self.stages))]
@@ -146,6 +178,17 @@ class ConvGenerator(Generator):
             torch.empty(a, b, *(4,) * self.dims) for a, b in zip(widths, outs, strict=True)
         )
         self.biases = nn.ParameterList(torch.empty(b) for b in outs)
+
+    @classmethod
+    def of(
+        cls,
+        latent_shape: tuple[int, ...],
+        signal_shape: tuple[int, ...],
+        channels: int,
+        dtype: torch.dtype,
+    ) -> ConvGenerator:
+        """See `Generator.of`."""
+        return cls(latent_shape, signal_shape, channels=channels, dtype=dtype)
 
     @torch.no_grad()
     def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:

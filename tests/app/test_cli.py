@@ -16,7 +16,7 @@ from tiny import FACES, TABLE, Command, blobs, keys, rows
 
 import abprop.app.cli as cli
 from abprop import __version__, checkpoint
-from abprop.app.fit import Asked, fit
+from abprop.run import Layers, fit
 
 ERRORS = {"mse", "mae", "error", "rmse_data", "psnr"}
 
@@ -75,10 +75,10 @@ def test_info_of_data(shelf: Path, abprop: Command):
 
 def test_hashes_are_those_of_the_state(shelf: Path, faces: Path, tmp_path: Path, abprop: Command):
     again = tmp_path / "again"
-    fit(again, Asked(None, (*FACES, "model.latent=4"), {"data.source": str(shelf / "faces.npy")}))
+    fit(again, Layers(None, (*FACES, "model.latent=4"), {"data.source": str(shelf / "faces.npy")}))
     one, two = (json.loads(abprop("info", run, "--json").out) for run in (faces, again))
     assert one == two
-    fit(again, Asked(None, ("train.iterations=9",), {"data.source": str(shelf / "faces.npy")}))
+    fit(again, Layers(None, ("train.iterations=9",), {"data.source": str(shelf / "faces.npy")}))
     three = json.loads(abprop("info", again, "--json").out)
     assert three["weights_sha256"] != one["weights_sha256"]
     assert three["latents_sha256"] != one["latents_sha256"]
@@ -347,7 +347,7 @@ def places(
     np.save(folder / "few.npy", blobs(5))
     wide = folder / "wide"
     sets = (*FACES, "model.latent=20", "infer.start=prior")
-    fit(wide, Asked(None, sets, {"data.source": str(folder / "few.npy")}))
+    fit(wide, Layers(None, sets, {"data.source": str(folder / "few.npy")}))
     return {
         "faces": shelf / "faces.npy",
         "csv": shelf / "table.csv",
@@ -378,7 +378,7 @@ def test_a_run_of_a_newer_format(copy: Path, abprop: Command, monkeypatch: pytes
     for step in checkpoint.steps(copy / "checkpoints"):
         found = checkpoint.load(copy / "checkpoints" / checkpoint.step_name(step))
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "FORMAT", 2)
+            patch.setattr("abprop.checkpoint.writing.FORMAT", 2)
             checkpoint.save(copy / "checkpoints", step, found.tensors, found.meta)
     for words in (("sample", copy), ("info", copy), ("fit", "x", "--run", copy)):
         line = abprop(*words).complaint
@@ -467,7 +467,7 @@ def test_ctrl_c_is_not_a_crash(faces: Path, abprop: Command, monkeypatch: pytest
     def pressed(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("abprop.app.loading.load", pressed)
+    monkeypatch.setattr("abprop.run.load", pressed)
     done = abprop("info", faces)
     assert done.code == 3 and done.err.startswith("abprop: stopped")
 
@@ -476,7 +476,7 @@ def test_a_bug_is_a_bug(faces: Path, abprop: Command, monkeypatch: pytest.Monkey
     def broken(*args: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("abprop.app.loading.load", broken)
+    monkeypatch.setattr("abprop.run.load", broken)
     with pytest.raises(ZeroDivisionError):
         abprop("info", faces)
 

@@ -9,8 +9,8 @@ import pytest
 from tiny import FACES, Command, keys
 
 from abprop import verify
-from abprop.app import metrics
 from abprop.report import calibration
+from abprop.run import metrics
 from abprop.verify import Found, Size
 
 RIGHT = [Found("sbc", "hmc", seed, "", 0.4, 0.01, True) for seed in (0, 1)]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
-from abprop.data import ASIDE, MISSING, OBSERVED, SECRET, Scale, Signals, read, set_aside
+from abprop.data import ASIDE, MISSING, OBSERVED, SECRET, Scale, Signals, set_aside
 from abprop.data.hiding import check_rule, hidden_by
 from abprop.errors import UserError
+from abprop.sources import read
 
 TABLE, SOUND, IMAGE, VIDEO = (9,), (2, 40), (3, 20, 17), (1, 6, 9, 8)
 SHAPES = [TABLE, SOUND, IMAGE, VIDEO]

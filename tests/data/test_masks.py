@@ -12,8 +12,9 @@ import tifffile
 import torch
 from PIL import Image
 
-from abprop.data import ASIDE, MISSING, OBSERVED, SECRET, Signals, read
+from abprop.data import ASIDE, MISSING, OBSERVED, SECRET, Signals
 from abprop.data.masks import codes
+from abprop.sources import read
 
 Refused = Callable[..., str]
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from abprop.data import Scale, read
+from abprop.data import Scale
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError
+from abprop.sources import read
 
 INTEGERS = ("uint8", "int8", "uint16", "int16")
 

@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from abprop.data import read
 from abprop.errors import UserError
 from abprop.files.entries import SUFFIXES
+from abprop.sources import read
 
 Refused = Callable[..., str]
 

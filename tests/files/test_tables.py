@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abprop.data import read
+from abprop.sources import read
 
 Refused = Callable[..., str]
 

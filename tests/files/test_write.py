@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from abprop.data import grid, read, save_images
 from abprop.errors import UserError
+from abprop.files.write import grid, save_images
+from abprop.sources import read
 
 FORMATS = [
     ("uint8", 1, "png"),

@@ -40,7 +40,7 @@ def sample() -> Page:
             Figure("Grey", "", noise(30, 20)),
         ],
         recipe='seed = 0\r\nname = "a"\n',
-        table=Table("Baselines", ("method", "error", "n"), [("PCA", 0.05702, 300)]),
+        tables=[Table("Baselines", ("method", "error", "n"), [("PCA", 0.05702, 300)])],
     )
 
 
@@ -97,7 +97,7 @@ def test_names_cannot_become_markup():
         curves=[Curve(NASTY, NASTY, {NASTY: [(0, 1)], "b": [(0, 2)]}, x_label=NASTY)],
         figures=[Figure(NASTY, NASTY, noise(4, 4), columns=(NASTY,))],
         recipe=NASTY,
-        table=Table(NASTY, (NASTY, NASTY), [(NASTY, NASTY)]),
+        tables=[Table(NASTY, (NASTY, NASTY), [(NASTY, NASTY)])],
     )
     seen = outline(render(page))
     assert not seen.all("script")

@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from abprop.app.fit import Asked, Clock
-from abprop.app.fit import fit as _fit
-from abprop.app.loading import load
-from abprop.app.progress import Bar, Silent
-from abprop.app.recipe import KEYS
-from abprop.app.run import Run
+from abprop.app.progress import Bar
 from abprop.errors import unknown
+from abprop.learning import Clock
+from abprop.run import Layers, Progress, Run, load
+from abprop.run import fit as _fit
+from abprop.run.recipe import KEYS
 
 __all__ = ["Run", "fit", "load"]
 
@@ -60,8 +59,8 @@ def fit(
     named = isinstance(source, str | Path)
     overrides["data.source"] = str(source) if named else "<array>"
     folder = Path(run) if run is not None else Path(tempfile.mkdtemp(prefix="abprop-"))
-    asked, given = Asked(preset, (), overrides), None if named else source
-    progress = Bar() if verbose else Silent()
+    asked, given = Layers(preset, (), overrides), None if named else source
+    progress = Bar() if verbose else Progress()
     try:
         _fit(folder, asked, source=given, progress=progress, clock=clock)
     finally:

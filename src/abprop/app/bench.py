@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from abprop.app import machine
-from abprop.app.recipe import Recipe
+from abprop import machine
 from abprop.inference import Langevin, State, infer
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
@@ -39,7 +38,7 @@ def bench(runs: int, say: Callable[[str], None]) -> dict[str, Any]:
         say: told what is measured.
     """
     where = machine.device("auto")
-    threads = machine.set_threads(Recipe())
+    threads = machine.set_threads(0)
     dtype = machine.precision("auto", where)
     say(f"one Langevin step, {BATCH} faces of 64x64, d = {LATENT}, {CHANNELS} channels, {where}")
     textbook, ours = _textbook(where), _ours(where, dtype)

@@ -85,9 +85,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
-    from abprop.app.fit import Asked, Clock
-    from abprop.app.fit import fit as learn
     from abprop.app.progress import Bar, TensorBoard
+    from abprop.learning import Clock
+    from abprop.run import Layers
+    from abprop.run import fit as learn
 
     clock = Clock()
     folder = run or _default_run(source)
@@ -101,19 +102,19 @@ def fit(
         "run.device": device,
         "run.precision": precision,
     }
-    asked = Asked(preset, set_ or (), {k: v for k, v in flags.items() if v is not None})
+    asked = Layers(preset, set_ or (), {k: v for k, v in flags.items() if v is not None})
     with Bar() as bar:
         shown = TensorBoard(bar, folder / "tensorboard") if tensorboard else bar
-        outcome = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
-    learning = outcome.learning
+        session = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
+    learning = session.learning
     early = learning.t < learning.total
     if early:
         say(f"saved at iteration {learning.t} of {learning.total}; resume with: {_again(folder)}")
-    if early and outcome.interrupted:
+    if early and session.interrupted:
         raise typer.Exit(EXIT_STOPPED)
     _report(folder)
     if as_json:
-        from abprop.app.loading import load
+        from abprop.run import load
 
         _print(load(folder, last=True).info())
 
@@ -138,7 +139,7 @@ def _stops(words: list[str], i: int) -> bool:
 
 
 def _report(folder: Path) -> None:
-    from abprop.app.pages import write_report
+    from abprop.report.pages import write_report
 
     say(f"report: {write_report(folder)}")
 
@@ -153,7 +154,7 @@ def sample(
     device: Device = "auto",
 ) -> None:
     """New signals from the learned prior."""
-    from abprop.app.loading import load
+    from abprop.run import load
 
     fitted = load(run, device=device, say=say)
     x = fitted.sample(n, size=_size(size), seed=seed)
@@ -163,13 +164,13 @@ def sample(
 def _size(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    from abprop.files.sizes import parse_size
+    from abprop.grammar import parse_size
 
     try:
-        parsed = parse_size(text)
+        width, height = parse_size(text)
     except UserError as error:
-        raise UserError(str(error).replace("data.size=", "--size ", 1)) from None
-    return None if parsed is None else (parsed[1], parsed[0])
+        raise UserError(f"--size {error}") from None
+    return height, width
 
 
 @app.command()
@@ -182,7 +183,7 @@ def reconstruct(
     device: Device = "auto",
 ) -> None:
     """The nearest signals the generator can make."""
-    from abprop.app.loading import load
+    from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or ())
@@ -199,10 +200,10 @@ def interpolate(
     device: Device = "auto",
 ) -> None:
     """A sheet between four examples; over the plane of latents when there are two."""
-    from abprop.app.loading import load
+    from abprop.run import load
 
     fitted = load(run, device=device, say=say)
-    if fitted.model.network.latent_shape == (2,) and ids is None:
+    if fitted.plane and ids is None:
         x = fitted.latent_grid(max(side, 9))
     else:
         x = fitted.interpolate(_ids(ids), side)
@@ -228,15 +229,15 @@ def embed(
     device: Device = "auto",
 ) -> None:
     """Latents as .csv or .npz, one row for each example, with its name."""
-    from abprop.app.loading import load
-    from abprop.app.tables import write_latents
+    from abprop.files.tables import save_latents
+    from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
     given = None if source is None else fitted.given(source, set_ or ())
     z = fitted.embed(given)
     names = fitted.names if given is None else given.names
     path = out or run / "samples" / "z.csv"
-    write_latents(path, names, z)
+    save_latents(path, names, z)
     say(f"{len(z)} latents: {path}")
 
 
@@ -253,12 +254,12 @@ def recover(
     device: Device = "auto",
 ) -> None:
     """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is."""
-    from abprop.app.loading import load
+    from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
     answer = fitted.recovered(signals, draws=draws, progress=say)
-    from abprop.app.answers import write_answer
+    from abprop.report.recovered import write_answer
 
     say(write_answer(fitted, signals, answer, out or run / "samples" / "recovered"))
 
@@ -277,7 +278,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
-    from abprop.app.loading import load
+    from abprop.run import load
 
     names = [name for name in (against or "").split(",") if name]
     fitted = load(run, data=data, device=device, say=say)
@@ -286,7 +287,7 @@ def evaluate(
     if as_json:
         _print(result)
     else:
-        from abprop.app.tables import show_errors
+        from abprop.app.screen import show_errors
 
         show_errors(result)
 
@@ -298,11 +299,11 @@ def info(
 ) -> None:
     """What a run directory or a source of data holds."""
     if (Path(what) / "recipe.toml").exists():
-        from abprop.app.loading import load
+        from abprop.run import load
 
         facts = load(what, last=True, say=say).info()
     else:
-        from abprop.data import read
+        from abprop.sources import read
 
         signals = read(what)
         facts = {
@@ -337,7 +338,7 @@ def bench(
 ) -> None:
     """How fast this machine learns, against the textbook way on the same network."""
     from abprop.app.bench import bench as measure
-    from abprop.app.tables import show_facts
+    from abprop.app.screen import show_facts
 
     result = measure(runs, say)
     if as_json:
@@ -355,8 +356,8 @@ def verify(
     ] = None,
 ) -> None:
     """Whether chains sample what they say, on this machine, against known answers; minutes."""
-    from abprop.app.machine import cores
-    from abprop.app.tables import show_verified
+    from abprop.app.screen import show_verified
+    from abprop.machine import cores
     from abprop.report.calibration import check_picture, draw_ranks
     from abprop.verify import summary
     from abprop.verify import verify as check
@@ -376,16 +377,11 @@ def verify(
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
-    from abprop.app.tables import write_signals
-
-    for_user = write_signals(fitted, x, path, names)
-    say(for_user)
+    say(fitted.write(x, path, names))
 
 
 def _sheet(fitted: Any, stem: str) -> Path:
-    from abprop.app.tables import suffix
-
-    return fitted.folder / "samples" / f"{stem}{suffix(fitted)}"
+    return fitted.folder / "samples" / f"{stem}{fitted.suffix}"
 
 
 def _print(value: dict[str, Any]) -> None:

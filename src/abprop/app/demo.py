@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.app import metrics
-from abprop.app.fit import Asked, fit
-from abprop.app.loading import load
-from abprop.app.pages import page
 from abprop.app.progress import Bar
-from abprop.app.run import Run
+from abprop.evaluate import psnr
 from abprop.report import Page, write
+from abprop.report.pages import page
+from abprop.run import Layers, Run, fit, load
 
 DIGITS_BUDGET, TEXTURE_BUDGET = "50s", "100s"
 
@@ -42,7 +40,7 @@ def demo(folder: Path, say: Callable[[str], None]) -> Path:
 
 
 def _learn(folder: Path, array: np.ndarray, keys: dict[str, object]) -> Run:
-    asked = Asked(None, (), {"data.source": "<array>", **keys})
+    asked = Layers(None, (), {"data.source": "<array>", **keys})
     with Bar() as progress:
         fit(folder, asked, source=array, progress=progress)
     return load(folder, data=array)
@@ -52,7 +50,7 @@ def _joined(first: Run, second: Run) -> Page:
     pages = [page(first), page(second)]
     figures = [figure for p in pages for figure in p.figures]
     scores = first.meta["scores"]
-    best = metrics.psnr(min(s[1] for s in scores)) if scores else float("nan")
+    best = psnr(min(s[1] for s in scores)) if scores else float("nan")
     return Page(
         title="abprop: two generators learned on this machine",
         subtitle="Digits from 1,797 small pictures, and gravel from one photograph",

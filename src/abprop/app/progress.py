@@ -9,25 +9,10 @@ from typing import Any
 
 from abprop.diagnostics import STABLE
 from abprop.errors import UserError
+from abprop.run import Progress
 
 
-class Silent:
-    """Shows nothing: for use from Python."""
-
-    def say(self, line: str) -> None:
-        """One line of information."""
-
-    def begin(self, done: int, total: int) -> None:
-        """Learning starts at iteration `done` of `total`."""
-
-    def update(self, done: int, row: Mapping[str, Any]) -> None:
-        """Iteration `done` is finished; `row` is its line of metrics."""
-
-    def end(self) -> None:
-        """Learning is over."""
-
-
-class Bar(Silent):
+class Bar(Progress):
     """A rich progress bar with loss, PSNR, held-out PSNR, step size and time left."""
 
     def __init__(self) -> None:
@@ -98,7 +83,7 @@ class Bar(Silent):
         self.end()
 
 
-class TensorBoard(Silent):
+class TensorBoard(Progress):
     """Writes every row of metrics to RUN/tensorboard as well, and passes all on.
 
     Args:
@@ -109,7 +94,7 @@ class TensorBoard(Silent):
         UserError: TensorBoard is not installed.
     """
 
-    def __init__(self, shown: Silent, folder: Path) -> None:
+    def __init__(self, shown: Progress, folder: Path) -> None:
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError:

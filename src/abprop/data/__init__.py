@@ -1,28 +1,27 @@
-"""What SOURCE means: pictures, arrays and tables become examples with stable ids."""
+"""Examples with stable ids, what is hidden of them, and how they were observed."""
 
-from abprop.data.copies import mirror_ratio, mirrored, shifted
-from abprop.data.crops import crops
+from abprop.data.examples import Examples
 from abprop.data.hiding import check_rule, hidden_by, set_aside
-from abprop.data.signals import ASIDE, MISSING, OBSERVED, SECRET, Scale, Signals, fingerprint
-from abprop.data.sources import read
-from abprop.files.write import grid, save_images
+from abprop.data.sensors import Sensor, sensor
+from abprop.data.signals import ASIDE, MISSING, OBSERVED, SECRET, Scale, Signals
+from abprop.data.views import Views, crops, mirrored, shifted, whole
 
 __all__ = [
     "ASIDE",
     "MISSING",
     "OBSERVED",
     "SECRET",
+    "Examples",
     "Scale",
+    "Sensor",
     "Signals",
+    "Views",
     "check_rule",
     "crops",
-    "fingerprint",
-    "grid",
     "hidden_by",
-    "mirror_ratio",
     "mirrored",
-    "read",
-    "save_images",
+    "sensor",
     "set_aside",
     "shifted",
+    "whole",
 ]

@@ -1,15 +1,11 @@
-"""Which examples: `data.select` and `data.limit`; and `data.range`."""
+"""Which examples: `data.select` and `data.limit`."""
 
 from __future__ import annotations
-
-import math
-import re
 
 import numpy as np
 
 from abprop.errors import UserError
-
-_PART = re.compile(r"(-?\d{1,15})?(:(-?\d{1,15})?)?(:([1-9]\d{0,14})?)?")
+from abprop.grammar import parse_selection
 
 
 def chosen(select: str | int | None, limit: int | str | None, count: int, where: str) -> np.ndarray:
@@ -26,8 +22,11 @@ def chosen(select: str | int | None, limit: int | str | None, count: int, where:
     """
     positions = np.arange(count)
     if select is not None:
-        parts = [_part(part.strip(), positions, where) for part in str(select).split(",")]
-        positions = np.concatenate(parts)
+        try:
+            parts = parse_selection(select)
+        except UserError as error:
+            raise UserError(f"data.select={error}") from None
+        positions = np.concatenate([_taken(part, positions, where) for part in parts])
         if len(np.unique(positions)) < len(positions):
             raise UserError(f"data.select={str(select)!r} chooses an example twice")
     if not len(positions):
@@ -35,23 +34,14 @@ def chosen(select: str | int | None, limit: int | str | None, count: int, where:
     return positions if limit is None else positions[: _whole(limit)]
 
 
-def _part(part: str, positions: np.ndarray, where: str) -> np.ndarray:
-    match = _PART.fullmatch(part)
-    if not part or match is None:
-        raise UserError(f"data.select: {part!r} is no example or range; write 0:300 or 3,17,42")
-    first, colon, last, _, step = (match[group] for group in (1, 2, 3, 4, 5))
-    if colon is not None:
-        return positions[_int(first) : _int(last) : _int(step)]
-    index = int(first)
-    if not -len(positions) <= index < len(positions):
+def _taken(part: int | slice, positions: np.ndarray, where: str) -> np.ndarray:
+    if isinstance(part, slice):
+        return positions[part]
+    if not -len(positions) <= part < len(positions):
         raise UserError(
-            f"data.select: no example {index} in {where}; they go from 0 to {len(positions) - 1}"
+            f"data.select: no example {part} in {where}; they go from 0 to {len(positions) - 1}"
         )
-    return positions[[index]]
-
-
-def _int(text: str | None) -> int | None:
-    return int(text) if text else None
+    return positions[[part]]
 
 
 def _whole(limit: int | str) -> int:
@@ -62,20 +52,3 @@ def _whole(limit: int | str) -> int:
     if number < 1:
         raise UserError(f"data.limit={limit!r} is not a whole number of at least 1")
     return number
-
-
-def parse_range(text: str | tuple[float, float] | None) -> tuple[float, float] | None:
-    """(low, high) of "low:high" or of a pair; None stays None.
-
-    Raises:
-        UserError: not two finite numbers with low < high.
-    """
-    if text is None:
-        return None
-    try:
-        low, high = map(float, text.split(":") if isinstance(text, str) else text)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not -math.inf < low < high < math.inf:
-        raise UserError(f"data.range={text!r} is not low:high with low < high, such as 0:1")
-    return low, high

@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ from abprop.errors import UserError
 
 # What a veil says of an entry.
 OBSERVED, MISSING, SECRET, ASIDE = 0, 1, 2, 3
+
+_BLOCK = 1024  # examples hashed at once
 
 Ids = Tensor | np.ndarray | Iterable[int]
 
@@ -91,7 +95,6 @@ class Signals:
             uncertainty with.
         names: one per example: a file's stem, or its number as "000017".
         scale: the map to model units; `scale.dtype` is the dtype of `values`.
-        fingerprint: SHA-256 of values, hidden and names.
         source: where they came from.
         columns: names of a table's columns.
         note: one sentence about what was chosen on the user's behalf, or "".
@@ -102,7 +105,6 @@ class Signals:
     veil: np.ndarray | None
     names: tuple[str, ...]
     scale: Scale
-    fingerprint: str
     source: str
     columns: tuple[str, ...] = ()
     note: str = ""
@@ -120,15 +122,19 @@ class Signals:
         columns: tuple[str, ...] = (),
         note: str = "",
     ) -> Signals:
-        """Signals with their fingerprint.
+        """Signals, their veil in one form.
 
         Args:
             hidden: codes of a veil, or bool with True for MISSING; one that hides nothing is None.
         """
         names = tuple(names)
         veil = hidden.astype(np.uint8) if hidden is not None and hidden.any() else None
-        digest = fingerprint(values, veil, names)
-        return cls(kind, values, veil, names, scale, digest, source, columns, note)
+        return cls(kind, values, veil, names, scale, source, columns, note)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of values, what is hidden, and names; computed once, when it is asked for."""
+        return fingerprint(self.values, self.veil, self.names)
 
     @property
     def hidden(self) -> np.ndarray | None:
@@ -154,7 +160,7 @@ class Signals:
         Returns:
             y, and hidden as bool (B, 1 or C, *size) or None.
         """
-        rows = _rows(ids)
+        rows = as_rows(ids)
         y = self.scale.to_model(self.values[rows])
         if self.veil is None:
             return torch.from_numpy(y), None
@@ -163,12 +169,16 @@ class Signals:
 
     def take(self, ids: Ids) -> Signals:
         """Some of the examples, on the same scale, in the order of `ids`."""
-        rows = _rows(ids)
+        rows = as_rows(ids)
         return self.become(self.values[rows], self.codes(rows), [self.names[row] for row in rows])
+
+    def values_of(self, ids: Ids) -> np.ndarray:
+        """Some of the examples in data units, (B, C, *size)."""
+        return self.values[as_rows(ids)]
 
     def codes(self, ids: Ids) -> np.ndarray | None:
         """The veil of the examples `ids`, uint8 (B, 1 or C, *size), or None."""
-        return None if self.veil is None else self.veil[_rows(ids)]
+        return None if self.veil is None else self.veil[as_rows(ids)]
 
     def unveiled(self, code: int) -> Signals:
         """The same with the entries of one code observed."""
@@ -190,19 +200,26 @@ def fingerprint(values: np.ndarray, veil: np.ndarray | None, names: tuple[str, .
     What is behind the mask has no part in it. What is set aside counts as observed.
     """
     digest = hashlib.sha256()
-    hidden = None if veil is None else (veil == MISSING) | (veil == SECRET)
-    if hidden is not None and hidden.any():
-        nothing = np.nan if values.dtype.kind == "f" else 0
-        values = np.where(hidden, np.asarray(nothing, dtype=values.dtype), values)
-    else:
-        hidden = None
-    for array in (values, hidden):
-        if array is not None:
-            little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-            digest.update(f"{array.dtype.name} {array.shape}\n".encode())
-            digest.update(little.reshape(-1).view(np.uint8).data)
+    some = None if veil is None else lambda b: (veil[b] == MISSING) | (veil[b] == SECRET)
+    blocks = [slice(i, i + _BLOCK) for i in range(0, len(values), _BLOCK)]
+    if some is not None and not any(some(b).any() for b in blocks):
+        some = None
+    nothing = np.asarray(np.nan if values.dtype.kind == "f" else 0, dtype=values.dtype)
+    _update(digest, values, (
+        values[b] if some is None else np.where(some(b), nothing, values[b]) for b in blocks
+    ))  # fmt: skip
+    if some is not None and veil is not None:
+        _update(digest, veil.view(np.bool_), map(some, blocks))
     digest.update(json.dumps(names).encode())
     return digest.hexdigest()
+
+
+def _update(digest: Any, whole: np.ndarray, parts: Iterable[np.ndarray]) -> None:
+    """Adds an array that comes in parts, as if it were one."""
+    digest.update(f"{whole.dtype.name} {whole.shape}\n".encode())
+    for part in parts:
+        little = np.ascontiguousarray(part, dtype=part.dtype.newbyteorder("<"))
+        digest.update(little.reshape(-1).view(np.uint8).data)
 
 
 def choose_scale(
@@ -255,5 +272,6 @@ def _bounds(dtype: np.dtype) -> tuple[float, float]:
     return float(info.min), high if int(high) == info.max else float(np.nextafter(high, 0))
 
 
-def _rows(ids: Ids) -> np.ndarray:
+def as_rows(ids: Ids) -> np.ndarray:
+    """Numbers of examples as an index, int64."""
     return np.asarray(ids if isinstance(ids, Tensor | np.ndarray) else list(ids), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Arrays from .npy, .npz or Python, and which of their axes are examples, channels and size."""
+"""Arrays from .npy, .npz or Python, and what their shapes look like."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _CHANNELS = range(1, 5)
 _SMALLEST_PICTURE = 8  # pixels a side; digits have as few
 
 
-def load(path: Path, key: str | None) -> tuple[np.ndarray, str]:
-    """An array of a file, never unpickled; .npy stays on disk until it is indexed.
+def load(path: Path, key: str | None, some: bool = False) -> tuple[np.ndarray, str]:
+    """An array of a file, never unpickled.
 
     Args:
         path: a .npy or .npz.
         key: which array of an .npz; None is the first.
+        some: only some of a .npy's examples are wanted: it stays on disk until it is indexed.
 
     Returns:
         The array, and a note if there were others.
@@ -31,7 +32,11 @@ def load(path: Path, key: str | None) -> tuple[np.ndarray, str]:
     """
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(regular(path), mmap_mode="r", allow_pickle=False), ""
+            mapped = np.load(regular(path), mmap_mode="r", allow_pickle=False)
+            if some:
+                return mapped, ""
+            check_memory(1, mapped.shape, mapped.dtype.itemsize, quoted(path))
+            return np.load(path, allow_pickle=False), ""
         return _member(path, key)
     except UserError:
         raise
@@ -113,80 +118,21 @@ def native(values: np.ndarray, where: str) -> np.ndarray:
     return np.where(missing, np.float32(np.nan), values) if missing.any() else values
 
 
-def guess(shape: tuple[int, ...], dtype: np.dtype) -> str:
-    """images, texture, table or array: what an array of this shape most likely holds."""
-    if len(shape) == 1:
-        return "table"
-    if len(shape) == 2:
-        small_numbers = dtype in (np.uint8, np.uint16, np.bool_)
-        return "texture" if small_numbers and _is_size(*shape) else "table"
-    if len(shape) == 3:
-        if _is_picture(shape):
-            return "texture"
-        return ("texture" if shape[0] == 1 else "images") if _is_size(*shape[1:]) else "array"
-    if len(shape) == 4 and (shape[1] in _CHANNELS or shape[3] in _CHANNELS):
-        return "texture" if shape[0] == 1 else "images"
-    return "array"
-
-
-def arrange(values: np.ndarray, kind: str, where: str) -> np.ndarray:
-    """The array with its axes in order: (N, C, *size), or (N, C) for a table. A view.
-
-    Raises:
-        UserError: it has too few or too many axes for this kind, or an empty one.
-    """
-    shape = "x".join(map(str, values.shape)) or "a single number"
-    if 0 in values.shape or values.ndim == 0:
-        raise UserError(f"{where} is empty (shape {shape}); give examples along axis 0")
-    arranged = _ARRANGE[kind](values)
-    if arranged is None:
-        raise UserError(
-            f"{where} of shape {shape} cannot be {kind}; set data.kind to another of "
-            f"{', '.join(_ARRANGE)}"
-        )
-    return arranged
-
-
-def _is_size(height: int, width: int) -> bool:
+def is_size(height: int, width: int) -> bool:
+    """Whether two axes can be a picture's."""
     return min(height, width) >= _SMALLEST_PICTURE
 
 
-def _is_picture(shape: tuple[int, ...]) -> bool:
+def is_picture(shape: tuple[int, ...]) -> bool:
     """H x W x C with C of grey, RGB or RGBA; two channels are rather sounds."""
-    return shape[2] in (1, 3, 4) and _is_size(*shape[:2])
+    return shape[2] in (1, 3, 4) and is_size(*shape[:2])
 
 
-def _images(values: np.ndarray) -> np.ndarray | None:
-    if values.ndim == 2:
-        return values[None, None]
-    if values.ndim == 3:
-        if _is_picture(values.shape):
-            return np.moveaxis(values, 2, 0)[None]
-        return values[:, None]
-    if values.ndim == 4 and values.shape[1] in _CHANNELS:
-        return values
-    if values.ndim == 4 and values.shape[3] in _CHANNELS:
-        return np.moveaxis(values, 3, 1)
-    return None
+def is_small_picture(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """H x W of 8 or 16 bits: rather a grey picture than a table."""
+    return dtype in (np.uint8, np.uint16, np.bool_) and is_size(*shape)
 
 
-def _texture(values: np.ndarray) -> np.ndarray | None:
-    if values.ndim == 3 and values.shape[0] in _CHANNELS and _is_size(*values.shape[1:]):
-        return values[None]
-    return _images(values)
-
-
-def _table(values: np.ndarray) -> np.ndarray | None:
-    if values.ndim == 1:
-        return values[:, None]
-    return values if values.ndim == 2 else None
-
-
-def _array(values: np.ndarray) -> np.ndarray | None:
-    if values.ndim == 2:
-        return values[:, None]
-    return values if 3 <= values.ndim <= 5 else None
-
-
-_ARRANGE = {"images": _images, "texture": _texture, "table": _table, "array": _array}
-KINDS = tuple(_ARRANGE)
+def has_channels(shape: tuple[int, ...]) -> bool:
+    """N x C x H x W or N x H x W x C."""
+    return len(shape) == 4 and (shape[1] in _CHANNELS or shape[3] in _CHANNELS)

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from abprop.errors import UserError, unknown
-from abprop.files.limits import check_pixels
 from abprop.files.pictures import Picture
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's "L"
 CHANNELS = ("keep", "grey", "rgb")
-
-
-def parse_size(text: str | int | None) -> tuple[int, int] | None:
-    """(width, height) of "64", 64 or "64x48"; None stays None.
-
-    Raises:
-        UserError: something else.
-    """
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9][0-9]{0,6})(?:x([1-9][0-9]{0,6}))?", str(text).strip())
-    if match is None:
-        raise UserError(f"data.size={str(text)!r} is no size; write 64 or 64x48 (width x height)")
-    width, height = int(match[1]), int(match[2] or match[1])
-    check_pixels(width, height, f"data.size={width}x{height}")
-    return width, height
 
 
 def check_channels(channels: str) -> None:

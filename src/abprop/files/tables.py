@@ -1,10 +1,11 @@
-"""A table of numbers from .csv: a header if there is one, empty cells are missing."""
+"""Tables of numbers: read from .csv, a header if there is one, empty cells missing; and written."""
 
 from __future__ import annotations
 
 import array
 import csv
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,78 @@ def _number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+# Writing --------------------------------------------------------------------------------------
+
+
+def save_rows(
+    path: Path, columns: Sequence[str], rows: np.ndarray, names: Sequence[str] | None
+) -> Path:
+    """Rows of numbers to a file; without an extension it becomes a .csv.
+
+    Args:
+        path: .csv, .npy or .npz.
+        columns: their names, for a header.
+        rows: (N, C).
+        names: of the rows; None writes no such column.
+
+    Raises:
+        UserError: another extension, or the disk refuses.
+    """
+    path = path if path.suffix else path.with_suffix(".csv")
+    if path.suffix not in (".csv", ".npz", ".npy"):
+        raise UserError(f"{path}: rows are written as .csv, .npy or .npz")
+    make_room(path)
+    if path.suffix == ".csv":
+        _save_csv(path, columns, rows, names)
+    elif path.suffix == ".npy":
+        np.save(path, rows, allow_pickle=False)
+    else:
+        np.savez(path, values=rows)
+    return path
+
+
+def _save_csv(
+    path: Path, columns: Sequence[str], rows: np.ndarray, names: Sequence[str] | None
+) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *columns] if names is not None else columns)
+        for i, row in enumerate(rows.tolist()):
+            writer.writerow([names[i], *row] if names is not None else row)
+    os.replace(partial, path)
+
+
+def make_room(path: Path) -> None:
+    """Make the folder that a file will be in.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be made ({error.strerror})") from error
+
+
+def save_latents(path: Path, names: Sequence[str], z: np.ndarray) -> None:
+    """Latents with their examples' names, as .csv or .npz.
+
+    Args:
+        path: where to.
+        names: of the examples.
+        z: (N, *latent_shape).
+
+    Raises:
+        UserError: another extension, or the disk refuses.
+    """
+    rows = z.reshape(len(z), -1)
+    if path.suffix == ".npz":
+        make_room(path)
+        np.savez(path, names=np.asarray(names), z=z)
+    elif path.suffix == ".csv":
+        save_rows(path, [f"z{i}" for i in range(rows.shape[1])], rows, names)
+    else:
+        raise UserError(f"{path}: latents are written as .csv or .npz")

@@ -81,7 +81,7 @@ class Page:
     curves: Sequence[Curve] = ()
     figures: Sequence[Figure] = ()
     recipe: str = ""
-    table: Table | None = None
+    tables: Sequence[Table] = ()
 
 
 def write(path: Path, page: Page) -> None:
@@ -128,7 +128,7 @@ def _parts(page: Page, curves: Sequence[str], sources: Sequence[str]) -> Iterato
     yield _wrapped('<section><h2>Curves</h2><div class="curves">', curves, "</div></section>")
     figures = map(_figure, page.figures, sources)
     yield _wrapped("<section><h2>Pictures</h2>", figures, "</section>")
-    yield _table(page.table) if page.table else ""
+    yield from map(_table, page.tables)
     recipe = [f"<pre>{text(page.recipe)}</pre>"] if page.recipe else []
     yield _wrapped("<details><summary>Recipe</summary>", recipe, "</details>")
 

@@ -45,7 +45,9 @@ class Field:
     def to(self, device: torch.device | str) -> Field:
         """The same on another device."""
         parts = (self.near, self.weight, self.deviation, self.observed)
-        return Field(*(v.to(device) for v in parts), [wave.to(device) for wave in self.waves])
+        near, weight, deviation, observed = (v.to(device) for v in parts)
+        waves = [wave.to(device) for wave in self.waves]
+        return Field(near, weight, deviation, observed, waves)
 
 
 def field(covariance: Stationary, hidden: Tensor) -> Field:

@@ -1,0 +1,45 @@
+"""Results on the screen: errors, facts and checks as tables on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def show_errors(result: Mapping[str, Any]) -> None:
+    """Errors of the model and its baselines as a table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{result['n']} signals, d = {result['latent_dim']}, {result['scored']} entries"
+    )
+    keys = ("mse", "error", "rmse_data", "psnr")
+    for column in ("", *keys):
+        table.add_column(column, justify="right" if column else "left")
+    rows = {"abprop": result, **result.get("baselines", {})}
+    for name, errors in rows.items():
+        table.add_row(name, *(f"{errors[key]:.4g}" for key in keys))
+    Console().print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Name and value, a line each."""
+    for key, value in facts.items():
+        print(f"{key:36} {value:.4g}" if isinstance(value, float) else f"{key:36} {value}")
+
+
+def show_verified(result: Mapping[str, Any]) -> None:
+    """The checks of `verify`, a row for each kernel and case."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "kernel", "case", "value", "bound", "seeds", box=None)
+    for name, check in result.items():
+        for row in check["rows"] if isinstance(check, Mapping) else ():
+            seeds = f"{row['seeds_passed']} of {result['seeds']}"
+            value, bound = f"{row['value']:.4f}", f"{row['bound']:g}"
+            style = "" if row["passed"] else "bold red"
+            table.add_row(name, row["kernel"], row["case"], value, bound, seeds, style=style)
+    Console().print(table)
+    print("passed" if result["passed"] else "FAILED")

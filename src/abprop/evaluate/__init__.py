@@ -1,0 +1,21 @@
+"""How good a fitted model is: scores, answers for what is hidden, and baselines beside them."""
+
+from abprop.evaluate.judging import judged
+from abprop.evaluate.reconstruction import Explained, explained
+from abprop.evaluate.recovery import Answer, Posterior
+from abprop.evaluate.scores import Scores, crps, crps_normal, errors, nearest, psnr, quantiles
+
+__all__ = [
+    "Answer",
+    "Explained",
+    "Posterior",
+    "Scores",
+    "crps",
+    "crps_normal",
+    "errors",
+    "explained",
+    "judged",
+    "nearest",
+    "psnr",
+    "quantiles",
+]

@@ -1,0 +1,215 @@
+"""How good a run's answers are, with baselines beside them.
+
+What is scored depends on what is known:
+
+    hidden         entries hidden on purpose: under posterior draws, their truth is known
+    all            all that was observed: of reconstructions
+    signals        whole signals behind simulated measurements
+    measurements   y itself, where it is all there is
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop import baselines
+from abprop.data import ASIDE, MISSING, SECRET, Scale, Sensor, Signals
+from abprop.errors import UserError, unknown
+from abprop.evaluate import recovery
+from abprop.evaluate.reconstruction import Explained
+from abprop.evaluate.recovery import Posterior
+from abprop.evaluate.scores import Scores, errors
+from abprop.model import Model
+from abprop.operators import Operator
+
+Say = Callable[[str], None]
+ROWS = 4000  # of an operator written out as a matrix, at most
+
+
+class Run(Protocol):
+    """What judging asks of a fitted run; see `run.fitted`."""
+
+    model: Model
+    device: torch.device
+
+    @property
+    def scale(self) -> Scale: ...
+    @property
+    def measured(self) -> bool: ...
+    def sensor(self, signals: Signals) -> Sensor: ...
+    @property
+    def residual(self) -> str: ...
+    def given(self) -> Signals: ...
+    def posterior(self, signals: Signals, draws: int, progress: Say) -> Posterior: ...
+    def explained(self, signals: Signals) -> Iterator[Explained]: ...
+
+
+def judged(
+    run: Run, signals: Signals, against: Sequence[str], draws: int, progress: Say
+) -> dict[str, Any]:
+    """Errors of a run on some signals; see `Run.evaluate`."""
+    began = time.monotonic()
+    if run.measured:
+        found = _measured(run, signals, against, progress)
+    elif signals.veil is not None and (signals.veil == SECRET).any():
+        found = _hidden(run, signals, against, draws, progress)
+    else:
+        found = _whole(run, signals, against, progress)
+    result = {"n": len(signals), "latent_dim": _d(run), **found}
+    return {**result, "seconds": round(time.monotonic() - began, 2)}
+
+
+def _d(run: Run) -> int:
+    return math.prod(run.model.network.latent_shape)
+
+
+def _checked(names: Sequence[str], known: Iterable[str], what: str) -> None:
+    known = list(known)
+    for name in names:
+        if name not in known and name in {*baselines.FILLERS, *baselines.RECOVERIES}:
+            raise UserError(f"--against {name}: not for {what}; there are {', '.join(known)}")
+        if name not in known:
+            raise unknown("baseline", name, known)
+
+
+# Hidden parts ---------------------------------------------------------------------------------
+
+
+def _hidden(
+    run: Run, signals: Signals, against: Sequence[str], draws: int, progress: Say
+) -> dict[str, Any]:
+    _checked(against, baselines.FILLERS, "hidden parts")
+    truth, known, scored = _scored(signals)
+    if not scored.any():
+        raise UserError("nothing that was hidden can be scored: no example ever observes it")
+    # Baselines first: they may refuse, and drawing takes long.
+    rows = _filled(run, signals, against, truth, scored, progress)
+    posterior = run.posterior(signals, draws, progress)
+    hidden, everything = recovery.score(
+        posterior, signals.unveiled(ASIDE), scored, known, draws, run.device, progress
+    )
+    result: dict[str, Any] = {"scored": "hidden", **hidden.result(), "all": everything.result()}
+    result |= {"residual": run.residual, "draws": draws, "width": round(posterior.width, 4)}
+    return result | ({"baselines": rows} if rows else {})
+
+
+def _scored(signals: Signals) -> tuple[Tensor, Tensor, Tensor]:
+    """The truth in model units, where it is known, and where it is known but was hidden.
+
+    Entries that no example ever observes are not scored.
+    """
+    truth = torch.from_numpy(signals.scale.to_model(signals.values))
+    veil = signals.codes(range(len(signals)))
+    codes = torch.from_numpy(np.broadcast_to(np.asarray(veil), truth.shape).copy())
+    known = (codes != MISSING) & torch.isfinite(truth)
+    ever = ((codes != MISSING) & (codes != SECRET)).any(0)
+    return torch.nan_to_num(truth), known, known & (codes == SECRET) & ever
+
+
+def _filled(
+    run: Run, signals: Signals, names: Sequence[str], truth: Tensor, scored: Tensor, progress: Say
+) -> dict[str, dict[str, float]]:
+    """What baselines score, fitted to the same incomplete data."""
+    if not names:
+        return {}
+    own = run.given()
+    train, test = (s.batch(np.arange(len(s))) for s in (own, signals.unveiled(ASIDE)))
+    (x, gone), (y, asked) = ((v.numpy(), h if h is None else h.numpy()) for v, h in (train, test))
+    found = {}
+    for name in names:
+        answer = baselines.fill(name, x, gone, y, asked, _d(run), progress)
+        scores, sd = Scores(run.scale.unit), answer.sd
+        mean = torch.from_numpy(answer.mean)
+        scores.add(mean, truth, scored, sd=None if sd is None else torch.from_numpy(sd))
+        found[name] = scores.result()
+    return found
+
+
+# Whole signals --------------------------------------------------------------------------------
+
+
+def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) -> dict[str, Any]:
+    _checked(against, baselines.BASELINES, "signals of which nothing was hidden")
+    unit = run.scale.unit
+    answers = {name: _baseline(run, name, signals, progress) for name in against}
+    scores = {name: Scores(unit) for name in ("", *against)}
+    progress(f"inferring the latents of {len(signals)} signals")
+    for rows, x, _ in run.explained(signals):
+        y, hidden = signals.batch(rows)
+        scored = None if hidden is None else ~hidden
+        scores[""].add(x, y, scored)
+        for name, answer in answers.items():
+            scores[name].add(answer[rows], y, scored)
+    result: dict[str, Any] = {"scored": "all", **scores[""].result()}
+    if answers:
+        result["baselines"] = {name: scores[name].result() for name in against}
+    return result
+
+
+def _baseline(run: Run, name: str, signals: Signals, progress: Say) -> Tensor:
+    own = run.given()
+    if own.hidden is not None or signals.hidden is not None:
+        raise UserError(
+            f"--against {name}: some of these data are missing and nothing was hidden on purpose, "
+            "so nothing can be scored; hide something with --hide, or leave --against out"
+        )
+    progress(f"fitting {name}")
+    train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in (own, signals))
+    return baselines.baseline(name, train, y, _d(run))
+
+
+# Measurements ---------------------------------------------------------------------------------
+
+
+def _measured(run: Run, signals: Signals, against: Sequence[str], progress: Say) -> dict[str, Any]:
+    _checked(against, baselines.RECOVERIES, "measurements")
+    sensor = run.sensor(signals)
+    seen = sensor.learned_from(signals)
+    _, y, A = sensor.examples(seen, torch.arange(len(seen))).batch()
+    simulated = sensor.matrix is None
+    answers = {name: _from_measurements(name, y, A, sensor.shape, progress) for name in against}
+    progress(f"inferring the latents of {len(signals)} signals")
+    x = torch.cat([block.x for block in run.explained(signals)])
+    truth = signals.batch(np.arange(len(signals)))[0] if simulated else y
+    told = {name: answer if simulated else A(answer) for name, answer in answers.items()}
+    scale = float(np.mean(sensor.scale.unit))
+    result: dict[str, Any] = {
+        "scored": "signals" if simulated else "measurements",
+        **errors(x if simulated else A(x), truth, None, scale),
+    }
+    if told:
+        result["baselines"] = {name: errors(a, truth, None, scale) for name, a in told.items()}
+    return result
+
+
+def _from_measurements(
+    name: str, y: Tensor, A: Operator, shape: tuple[int, ...], progress: Say
+) -> Tensor:
+    progress(f"fitting {name}")
+    flat = y.flatten(1)
+    matrix = _written_out(A, y, shape)
+    answer = baselines.recover(name, flat.numpy(), matrix.numpy(), shape, progress)
+    return torch.from_numpy(answer.mean)
+
+
+def _written_out(A: Operator, y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A as a matrix (K, D): a row is A^T of a unit vector."""
+    count = math.prod(y.shape[1:])
+    if not A.linear or count > ROWS:
+        raise UserError(
+            f"--against: needs a linear measurement of at most {ROWS} numbers, this one has "
+            f"{count}; leave --against out"
+        )
+    rows = []
+    for block in torch.eye(count).split(256):
+        one = A[torch.zeros(len(block), dtype=torch.int64)]
+        adjoint = one.vjp(torch.zeros(len(block), *shape))[1]
+        rows.append(adjoint(block.reshape(-1, *y.shape[1:])).flatten(1))
+    return torch.cat(rows)

@@ -1,0 +1,61 @@
+"""Signals explained: f(z) at the z kept while learning, or at the most probable z; in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from abprop import tasks
+from abprop.data import Sensor, Signals
+from abprop.model import Model
+
+BLOCK = 512  # signals whose x are held at once
+
+
+class Explained(NamedTuple):
+    """Some signals: their rows (b,), x (b, C, *size) in model units and z (b, *latent_shape)."""
+
+    rows: Tensor
+    x: Tensor
+    z: Tensor
+
+
+def explained(
+    model: Model,
+    signals: Signals,
+    sensor: Sensor,
+    *,
+    own: Mapping[int, int],
+    table: Tensor,
+    known: int,
+    device: torch.device,
+    chunk: int,
+) -> Iterator[Explained]:
+    """Blocks of signals, in order.
+
+    Args:
+        model: the fitted model.
+        signals: any number of them.
+        sensor: how they are observed.
+        own: row of `signals` -> row of `table`, for those that were learned from.
+        table: latents (M, *latent_shape).
+        known: so many of the first of them may be better starts than the prior's mean.
+        device: where to compute.
+        chunk: examples in one pass.
+    """
+    seen = sensor.learned_from(signals)
+    examples = sensor.examples(seen, torch.arange(len(seen)))
+    for rows in torch.arange(len(seen)).split(BLOCK):
+        kept = torch.tensor([row in own for row in rows.tolist()])
+        z = torch.empty(len(rows), *table.shape[1:], device=device)
+        if kept.any():
+            mine = torch.tensor([own[row] for row in rows[kept].tolist()])
+            z[kept.to(device)] = table[mine.to(device)]
+        if not kept.all():
+            _, y, A = examples.batch(rows[~kept], device)
+            found = tasks.reconstruct(model, y, A, known=table[:known], chunk=chunk)[1]
+            z[~kept.to(device)] = found
+        yield Explained(rows, tasks.generate(model, z, chunk=chunk).cpu(), z.cpu())

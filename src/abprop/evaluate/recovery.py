@@ -1,0 +1,222 @@
+"""What is hidden of a run's signals, or of others: filled in, with how sure that is.
+
+The law of the residuals is fitted to what the run was learned from; the width of the answer is
+calibrated on observed entries that were set aside, never on any that are scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop import residuals, tasks
+from abprop.data import ASIDE, Scale, Signals, set_aside
+from abprop.evaluate.scores import Scores, quantiles
+from abprop.model import Model
+from abprop.residuals import Residual, White
+
+KEPT = 4  # draws that are kept of each signal
+FITTED = 400  # examples whose residuals are looked at
+CALIBRATED = 64  # examples whose uncertainty is checked
+SHARE = 0.02  # of the observed entries are set aside for that
+NARROWEST, WIDEST = 0.25, 4.0
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """How a fitted model answers for what is hidden.
+
+    Attributes:
+        model: with chains in the coordinates in which they were learned.
+        residual: the law of y - f(z).
+        width: factor on the deviations of draws from their mean.
+        chunk: chains in one pass.
+        seed: of all draws.
+    """
+
+    model: Model
+    residual: Residual
+    chunk: int
+    width: float = 1.0
+    seed: int = 0
+
+    def draws(self, signals: Signals, count: int, device: torch.device) -> Iterator[Block]:
+        """Blocks of recovered signals, in order."""
+        ids = torch.arange(len(signals))
+        y, hidden = signals.batch(ids)
+        if hidden is None:
+            hidden = torch.zeros(1, dtype=torch.bool).expand(len(y), 1, *y.shape[2:])
+        for block in tasks.recover(
+            self.model,
+            y.to(device),
+            hidden.to(device),
+            self.residual,
+            draws=count,
+            ids=ids.to(device),
+            seed=self.seed,
+            chunk=self.chunk,
+        ):
+            wide = block.mean[:, None] + self.width * (block.draws - block.mean[:, None])
+            yield Block(block.rows.cpu(), wide.cpu(), block.mean.cpu(), block.generated.cpu())
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some signals: rows (b,), draws (b, K, C, *size), their mean, and f(z) alone; model units."""
+
+    rows: Tensor
+    draws: Tensor
+    mean: Tensor
+    generated: Tensor
+
+
+# The law of the residuals, and its width ------------------------------------------------------
+
+
+def residual_law(model: Model, z: Tensor, signals: Signals, correlated: bool) -> Residual:
+    """The law of y - f(z), from observed entries of the examples that were learned from.
+
+    Args:
+        model, z: as learned; z are the chains' last states, draws from the posterior.
+        signals: the examples of these z.
+        correlated: by a stationary covariance; else white, with the model's sigma.
+    """
+    if not correlated:
+        return White(model.likelihood.sigma.item())
+    rows = torch.arange(min(FITTED, len(z)))
+    y, hidden = signals.batch(rows)
+    x = tasks.generate(model, z[rows]).cpu()
+    observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
+    return residuals.fit(y - x, observed, turned=observed.shape[1] == 1 or hidden is None)
+
+
+def refined(posterior: Posterior, signals: Signals, device: torch.device) -> Posterior:
+    """One step of EM: the covariance of residuals under draws that know of it."""
+    if isinstance(posterior.residual, White):
+        return posterior
+    some = signals.take(range(min(CALIBRATED, len(signals))))
+    y, hidden = some.batch(range(len(some)))
+    left = torch.cat(
+        [y[b.rows][:, None] - b.generated[:, None] for b in posterior.draws(some, 4, device)]
+    ).flatten(0, 1)
+    observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
+    law = residuals.fit(left, observed, turned=observed.shape[1] == 1 or hidden is None)
+    return replace(posterior, residual=law)
+
+
+def calibrated(
+    posterior: Posterior, signals: Signals, draws: int, device: torch.device, share: float = SHARE
+) -> Posterior:
+    """The posterior with the width at which [5 %, 95 %] holds 90 % of what was set aside.
+
+    Args:
+        posterior: of width 1.
+        signals: some entries of which were set aside while learning; else some are now.
+        draws: as many as will be asked for: quantiles of few draws have a bias of their own.
+        device: where to compute.
+        share: of the observed entries, to set aside now; as while learning, so that a run's own
+            signals lose the entries that it never saw.
+    """
+    codes = signals.codes(range(len(signals)))
+    if codes is None or not (codes == ASIDE).any():
+        signals = set_aside(signals, share, posterior.seed)
+        codes = signals.codes(range(len(signals)))
+    if codes is None:
+        return posterior
+    aside = (codes == ASIDE).reshape(len(codes), -1).any(1).nonzero()[0][:CALIBRATED]
+    if not len(aside):
+        return posterior
+    some = signals.take(aside)
+    truth, kept = torch.from_numpy(some.scale.to_model(some.values)), some.codes(range(len(some)))
+    scored = torch.from_numpy(kept == ASIDE).expand_as(truth)
+    values, means, answers = [], [], []
+    for block in posterior.draws(some, draws, device):
+        at = scored[block.rows]
+        values.append(truth[block.rows][at])
+        means.append(block.mean[at])
+        answers.append(block.draws.movedim(1, -1)[at])
+    return replace(posterior, width=_width(*map(torch.cat, (values, means, answers))))
+
+
+def _width(truth: Tensor, mean: Tensor, draws: Tensor) -> float:
+    """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,)."""
+    low, _, high = quantiles(draws) - mean
+    error = truth - mean
+    # Inside once the interval is stretched by this much.
+    needed = torch.where(error > 0, error / high.clamp_min(1e-9), error / low.clamp_max(-1e-9))
+    return float(torch.quantile(needed[:1_000_000], 0.9).clamp(NARROWEST, WIDEST))
+
+
+# Answers --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Recovered signals in data units.
+
+    Attributes:
+        mean: the answer, in the data's dtype; observed entries as they were, (N, C, *size).
+        sd: standard deviation, float32 data units.
+        low, median, high: 5, 50 and 95 % of the draws, float32.
+        draws: a few posterior draws, (N, KEPT, C, *size), in the data's dtype.
+        hidden: what had been hidden, bool (N, 1 or C, *size).
+        names: of the signals.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    low: np.ndarray
+    median: np.ndarray
+    high: np.ndarray
+    draws: np.ndarray
+    hidden: np.ndarray
+    names: tuple[str, ...]
+
+
+def answer(posterior: Posterior, signals: Signals, count: int, device: torch.device) -> Answer:
+    """All of the signals with their hidden entries filled in."""
+    scale, parts = signals.scale, []
+    for block in posterior.draws(signals, count, device):
+        spread = block.draws.std(1, correction=1) if count > 1 else torch.zeros_like(block.mean)
+        parts.append((
+            _data(scale, block.mean, True),
+            (spread.numpy() * scale.unit).astype(np.float32),
+            *(_data(scale, q, False) for q in quantiles(block.draws)),
+            _data(scale, block.draws[:, :KEPT], True),
+        ))  # fmt: skip
+    mean, sd, low, median, high, draws = (np.concatenate(p) for p in zip(*parts, strict=True))
+    hidden = signals.hidden
+    if hidden is None:
+        hidden = np.zeros((len(mean), 1, *mean.shape[2:]), dtype=bool)
+    mean = np.where(hidden, mean, signals.values)  # not through the scale and back
+    draws = np.where(hidden[:, None], draws, signals.values[:, None])
+    return Answer(mean, sd, low, median, high, draws, hidden, signals.names)
+
+
+def _data(scale: Scale, x: Tensor, rounded: bool) -> np.ndarray:
+    return scale.to_data(x.float().numpy(), rounded)
+
+
+def score(
+    posterior: Posterior,
+    signals: Signals,
+    scored: Tensor,
+    known: Tensor,
+    count: int,
+    device: torch.device,
+    progress: Callable[[str], None],
+) -> tuple[Scores, Scores]:
+    """Scores over `scored` entries with uncertainty, and of f(z) over all that are `known`."""
+    unit = signals.scale.unit
+    hidden, everything = Scores(unit), Scores(unit)
+    truth = torch.from_numpy(signals.scale.to_model(signals.values))
+    progress(f"recovering {len(signals)} signals, {count} draws of each")
+    for block in posterior.draws(signals, count, device):
+        y = torch.nan_to_num(truth[block.rows])
+        hidden.add(block.mean, y, scored[block.rows], draws=block.draws)
+        everything.add(block.generated, y, known[block.rows])
+    return hidden, everything

@@ -1,0 +1,16 @@
+"""Kinds of signals, one file and one row each. The first that recognises an array has it."""
+
+from abprop.kinds.array import Array
+from abprop.kinds.base import Kind, Raw, Request
+from abprop.kinds.images import Images
+from abprop.kinds.table import Table
+from abprop.kinds.texture import Texture
+
+KINDS: dict[str, Kind] = {
+    "images": Images(),
+    "texture": Texture(),
+    "table": Table(),
+    "array": Array(),  # recognises everything, so it comes last
+}
+
+__all__ = ["KINDS", "Kind", "Raw", "Request"]

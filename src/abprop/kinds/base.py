@@ -1,0 +1,195 @@
+"""What every kind of signal offers; a kind that says nothing of its own is like this.
+
+A kind is one file: what it recognises and reads, what it chooses by default, how a source becomes
+examples, what the report shows of it and how it is written. It sees no recipe: what was asked comes
+as plain values by dotted key, what it chooses goes back in the same form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from abprop import starts
+from abprop.data import Examples, Signals, Views, whole
+from abprop.data.masks import Mask, codes
+from abprop.errors import UserError
+from abprop.files.arrays import native
+from abprop.files.tables import save_rows
+from abprop.grammar import parse_latent
+
+FEWEST_TO_HOLD_OUT = 50
+Asked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked of the data; see `sources.read`."""
+
+    kind: str
+    size: tuple[int, int] | None
+    channels: str
+    select: str | int | None
+    limit: int | None
+    masks: object = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What was read, not yet checked or scaled. Fields as in `Signals`."""
+
+    kind: str
+    values: np.ndarray
+    veil: np.ndarray | None
+    names: list[str]
+    columns: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Kind:
+    """A kind of signal.
+
+    Attributes:
+        name: as in `data.kind`.
+        one, many: what an example is called.
+        preset: what suits it: the name of a preset, or its keys.
+        cuts: whether its examples are cut from one source, which itself is the only "example" read.
+        several: what more than one of these are.
+        reads_as: the kind that other data are read as which a run of this kind is given.
+        by_column: whether each column has a scale of its own.
+        figures: what a report shows, by name (see `report.figures`).
+    """
+
+    name: ClassVar[str] = "array"
+    one: ClassVar[str] = "example"
+    many: ClassVar[str] = "examples"
+    preset: ClassVar[str | Mapping[str, Any]] = "table"
+    cuts: ClassVar[bool] = False
+    several: ClassVar[str] = "array"
+    reads_as: ClassVar[str] = "array"
+    by_column: ClassVar[bool] = False
+    figures: ClassVar[tuple[str, ...]] = (
+        "reconstructions", "samples", "plane", "interpolation", "nearest",
+    )  # fmt: skip
+
+    # Recognising and reading -----------------------------------------------------------------
+
+    def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Whether an array of this shape most likely holds this; the first to say so has it."""
+        return True
+
+    def arrange(self, values: np.ndarray) -> np.ndarray | None:
+        """The array as (N, C, *size), or (N, C) for a table, a view; None if it cannot be."""
+        if values.ndim == 2:
+            return values[:, None]
+        return values if 3 <= values.ndim <= 5 else None
+
+    def reads(self, path: Path) -> bool:
+        """Whether this kind reads such a file or folder itself; arrays and tables of numbers
+        anyone can read."""
+        return False
+
+    def read(self, path: Path, request: Request) -> Raw:
+        """Read what `reads` said yes to.
+
+        Raises:
+            UserError: unreadable, or of another kind than was asked.
+        """
+        raise NotImplementedError
+
+    def stacked(
+        self,
+        arranged: np.ndarray,
+        rows: np.ndarray,
+        where: str,
+        request: Request,
+        mask: Mask | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The chosen rows of an arranged array and their veil, (n, C, *size) each.
+
+        Raises:
+            UserError: sizes or channels that this kind does not have.
+        """
+        if request.size is not None or request.channels != "keep":
+            raise UserError(
+                f"{where} is {self.name}, no pictures; leave out data.size and data.channels"
+            )
+        return native_rows(arranged, rows, where, mask)
+
+    # Choosing ---------------------------------------------------------------------------------
+
+    def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
+        """Every `auto` decided by looking at the data; dotted keys of a recipe.
+
+        Args:
+            asked: the recipe so far, by dotted key.
+            seen: all that learning may see.
+        """
+        n, chosen = len(seen), dict[str, Any]()
+        numbers = seen.y[torch.arange(1)].numel()
+        if asked["data.mirror"] == "auto":
+            chosen["data.mirror"] = "no"
+        if asked["data.shift"] is None:
+            chosen["data.shift"] = 0
+        if asked["model.latent"] == "auto":
+            d = min(100, max(2, n // 10), max(1, numbers // 4))
+            chosen["model.latent"] = str(d)
+        latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
+        if asked["infer.start"] == "auto":
+            chosen["infer.start"] = "pca" if len(latent) == 1 and n >= 20 else "prior"
+        if n < FEWEST_TO_HOLD_OUT:
+            chosen["data.holdout"] = 0.0
+        if asked["model.sigma"] is None:
+            chosen["model.sigma"] = starts.hot_sigma(seen, math.prod(latent))
+        return chosen
+
+    def views(self, signals: Signals, asked: Asked) -> Views:
+        """The examples that a source gives, without copies."""
+        return whole(signals)
+
+    # Showing and writing ----------------------------------------------------------------------
+
+    def tiles(self, x: np.ndarray) -> np.ndarray | None:
+        """Signals in model units (n, C, *size) as pictures to look at, uint8 (n, 1 or 3, H, W);
+        None where there is no such picture."""
+        return None
+
+    def suffix(self, shape: Sequence[int], dtype: str) -> str:
+        """The extension of a file that can hold such signals."""
+        return ".csv"
+
+    def write(
+        self, x: np.ndarray, path: Path, names: Sequence[str] | None, columns: Sequence[str]
+    ) -> str:
+        """Write signals where the user asked, and say where.
+
+        Args:
+            x: (n, C, *size) in data units.
+            path: a file, or a folder without an extension.
+            names: of the examples.
+            columns: of a table.
+
+        Raises:
+            UserError: an extension that cannot hold such signals, or the disk refuses.
+        """
+        columns = columns or [f"c{i}" for i in range(x[0].size)]
+        path = save_rows(path, columns, x.reshape(len(x), -1), names)
+        return f"{len(x)} {self.many if len(x) > 1 else self.one}: {path}"
+
+
+def native_rows(
+    arranged: np.ndarray, rows: np.ndarray, where: str, mask: Mask | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Some rows as they are, and their veil."""
+    everything = len(rows) == len(arranged) and (rows == np.arange(len(rows))).all()
+    values = native(np.ascontiguousarray(arranged if everything else arranged[rows]), where)
+    if mask is None:
+        return values, None
+    masks = (mask(i, r, f"{r:06d}", values.shape[1:]) for i, r in enumerate(rows.tolist()))
+    return values, np.stack([codes(values, None, hidden) for hidden in masks])

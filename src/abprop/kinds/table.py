@@ -1,0 +1,26 @@
+"""Tables of numbers: a row is an example, each column has a range of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from abprop.files.arrays import is_small_picture
+from abprop.kinds.base import Kind
+
+
+class Table(Kind):
+    """Rows of numbers, some of them missing."""
+
+    name, one, many = "table", "row", "rows"
+    preset, reads_as, by_column = "table", "table", True
+    figures = ()
+
+    def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """One or two axes, unless it looks like a grey picture."""
+        return len(shape) == 1 or (len(shape) == 2 and not is_small_picture(shape, dtype))
+
+    def arrange(self, values: np.ndarray) -> np.ndarray | None:
+        """(N, C)."""
+        if values.ndim == 1:
+            return values[:, None]
+        return values if values.ndim == 2 else None

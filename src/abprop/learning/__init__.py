@@ -1,0 +1,21 @@
+"""Learning: the parts of Algorithm 1 from plain settings, the loop, its scores and its plan."""
+
+from abprop.learning.learning import Learning, Score
+from abprop.learning.parts import arithmetic, make_model
+from abprop.learning.plan import Clock, Plan, planned, with_plan
+from abprop.learning.settings import InferSettings, ModelSettings, Settings, TrainSettings
+
+__all__ = [
+    "Clock",
+    "InferSettings",
+    "Learning",
+    "ModelSettings",
+    "Plan",
+    "Score",
+    "Settings",
+    "TrainSettings",
+    "arithmetic",
+    "make_model",
+    "planned",
+    "with_plan",
+]

@@ -1,0 +1,259 @@
+"""Learning in progress: the parts of Algorithm 1 and how far they have come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from abprop.alternate import Step, alternate
+from abprop.data import Examples
+from abprop.diagnostics import Health, health, leading, watch
+from abprop.errors import UserError
+from abprop.learning import parts
+from abprop.learning.settings import Settings
+from abprop.noise import Noise
+from abprop.tasks import reconstruct, spread
+
+SCORES = 10  # held-out scores in a run
+ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
+HELDOUT_STEPS = 60  # of the solver, for each held-out score
+WATCHED = 16  # examples whose chains are diagnosed
+WATCHED_STEPS = 5  # of a diagnosed visit, where those of learning are shorter
+
+
+class Score(NamedTuple):
+    """What held-out examples say at iteration t.
+
+    Attributes:
+        t: iterations done.
+        mse: mean squared error of their most probable reconstructions, over observed entries.
+        spread: mean squared residual over draws from their posteriors: sigma^2.
+    """
+
+    t: int
+    mse: float
+    spread: float
+
+    @classmethod
+    def of(cls, told: Sequence[float]) -> Score:
+        """A score as a manifest holds it; earlier versions knew t and mse alone."""
+        t, mse, *spread = told
+        return cls(int(t), float(mse), float(spread[0] if spread else mse))
+
+
+@dataclass
+class Learning:
+    """Model, chains and optimizer at iteration t.
+
+    Attributes:
+        settings: with train.iterations known before `steps`.
+        train: the examples; the first `originals` of them are no copies.
+        heldout: examples only scored, or None.
+        device, dtype: where and in what precision to compute.
+        t: iterations done.
+        scores: of the held-out examples so far.
+    """
+
+    settings: Settings
+    train: Examples
+    heldout: Examples | None = None
+    originals: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    dtype: torch.dtype = torch.float32
+    t: int = 0
+    scores: list[Score] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings, self.originals = self.settings, self.originals or len(self.train)
+        shape = self.train.signal_shape
+        model = parts.make_model(settings.model, shape, self.dtype, settings.seed)
+        latents = parts.make_latents(settings, self.train, self.originals, model)
+        self.latents, self.model = latents.to(self.device), model.to(self.device)
+        self.kernel = parts.make_kernel(settings)
+        self.optimizer = parts.make_optimizer(settings, model)
+        # A static chunk need not be larger than all there is.
+        self.chunk = min(settings.infer.chunk, len(self.train))
+
+    @property
+    def total(self) -> int:
+        """Iterations planned."""
+        return self.settings.train.iterations or 1
+
+    @property
+    def score_every(self) -> int:
+        """Iterations between held-out scores."""
+        return max(1, self.total // SCORES)
+
+    def steps(self, stop: int) -> Generator[Step, None, None]:
+        """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates.
+
+        At first, for `infer.wait` iterations, chains stay where they start and W learns alone: an
+        untrained f says nothing of z, and its chains would only forget what PCA knows.
+        """
+        infer = self.settings.infer
+        wait = infer.wait or 0
+        if self.t < wait:
+            yield from self._alternate(min(wait, stop), steps=0)
+        if self.t == wait < stop and infer.step_size == "adapt":
+            parts.calibrate_metric(self.settings, self.train, self.model, self.latents)
+        if self.t < stop:
+            yield from self._alternate(stop, infer.steps)
+
+    def _alternate(self, stop: int, steps: int) -> Generator[Step, None, None]:
+        stream = alternate(
+            self.model,
+            self.latents,
+            self._scheduled(stop),
+            self.kernel,
+            self.optimizer,
+            steps=steps,
+            noise=Noise(self.settings.seed, "langevin"),
+            start=self.t,
+            chunk=self.chunk,
+        )
+        for step in self._guarded(stream):
+            self.t = step.t + 1
+            self._learn_sigma(step)
+            yield step
+
+    def _scheduled(self, stop: int) -> Iterator[Any]:
+        batches = parts.batches(self.settings, self.train, self.t, stop, self.device)
+        for t, batch in enumerate(batches, self.t):
+            for group in self.optimizer.param_groups:
+                group["lr"] = parts.rate(self.settings, t, self.total)
+            yield batch
+
+    def _learn_sigma(self, step: Step) -> None:
+        """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
+        learned = self.settings.model.sigma == "learned" and self.kernel.samples
+        if self.heldout is None:
+            residual, weight = step.residual.item(), len(step.ids) / len(self.latents.z)
+        elif self.t % self.score_every == 0 or self.t == self.total:
+            self.scores.append(self.score_heldout())
+            residual, weight = self.scores[-1].spread, 0.5
+        else:
+            return
+        if learned and math.isfinite(residual):
+            self.model.likelihood.update(residual, weight)
+
+    def score_heldout(self, steps: int = HELDOUT_STEPS) -> Score:
+        """How well held-out examples are explained now.
+
+        Raises:
+            ValueError: nothing was held out.
+        """
+        if self.heldout is None:
+            raise ValueError("nothing was held out")
+        model, chunk = self.model, self.chunk
+        ids, y, A = self.heldout.batch(device=self.device)
+        known = self.latents.z[:: self.latents.chains][: self.originals]
+        x, z = reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
+        mse = ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
+        noise = Noise(self.settings.seed, "heldout").at(ids, self.t)
+        sigma2 = spread(model, y, A, z, self.latents.metric, noise, chunk=chunk)
+        return Score(self.t, mse, sigma2)
+
+    def diagnose(self) -> Health:
+        """Whether the chains of some examples mix, with W as it is now; they themselves stay."""
+        table, settings = self.latents, self.settings
+        every = -(-len(table) // WATCHED)
+        batch = self.train.batch(torch.arange(0, len(table), every), self.device)
+        ids, y, A, chain = batch.spread(table.chains)
+        trace = watch(
+            self.model,
+            y,
+            A,
+            table[batch.ids],
+            self.kernel,
+            table.metric,
+            leading(table.z),
+            Noise(settings.seed, "diagnose").at(ids, self.t, chain),
+            chains=table.chains,
+            steps=max(WATCHED_STEPS, settings.infer.steps),
+            chunk=min(self.chunk, len(y)),
+        )
+        return health(trace)
+
+    @property
+    def best(self) -> int:
+        """The iteration whose held-out score was best, or the last one."""
+        return min(self.scores, key=lambda score: score.mse).t if self.scores else self.t
+
+    # When it goes wrong -----------------------------------------------------------------------
+
+    def check_finite(self, step: Step) -> None:
+        """Stop before a diverged model is saved.
+
+        Raises:
+            UserError: an error or a weight is not finite or absurd, or every output is saturated:
+                no gradient is left to learn from.
+        """
+        weights = list(self.model.network.parameters())
+        finite = all(torch.isfinite(p).all() for p in weights)
+        alive = any(p.grad is None or p.grad.any() for p in weights)
+        errors = [step.residual.item(), *(score.mse for score in self.scores[-1:])]
+        if not (finite and alive and all(error < ABSURD for error in errors)):
+            raise self._diverged(f"at iteration {self.t}")
+
+    def _diverged(self, when: str) -> UserError:
+        now = self.settings.train.learning_rate
+        return UserError(
+            f"learning diverged {when} with train.learning_rate={now:g}; "
+            f"start a new run with --set train.learning_rate={now / 4:g}"
+        )
+
+    def _guarded(self, stream: Iterator[Step]) -> Iterator[Step]:
+        try:
+            yield from stream
+        except torch.linalg.LinAlgError as error:  # of the prior's covariance
+            size = self.settings.infer.step_size
+            if size == "adapt":
+                raise self._diverged("at once") from error
+            raise UserError(
+                f"the latents diverged with infer.step_size={size}; "
+                "start a new run with --set infer.step_size=adapt"
+            ) from error
+
+    # What a checkpoint holds ------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Everything that changes while learning."""
+        return {
+            "network": dict(self.model.state_dict()),
+            "optimizer": _flatten(self.optimizer),
+            "latents-00000": self.latents.tensors(),
+        }
+
+    def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
+        """Back to what `tensors` gave at iteration t.
+
+        Raises:
+            UserError: the tensors are those of another model or other data.
+        """
+        rows = {k: v.to(self.device) for k, v in tensors["latents-00000"].items()}
+        if not torch.equal(rows["ids"], self.latents.ids):
+            raise UserError("the checkpoint's examples are not this run's; is the data changed?")
+        self.model.load_state_dict(dict(tensors["network"]))
+        self.latents.load(rows)
+        self.optimizer = parts.make_optimizer(self.settings, self.model)
+        _unflatten(self.optimizer, tensors["optimizer"])
+        self.t = t
+
+
+def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    states = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": v for i, state in states.items() for name, v in state.items()}
+
+
+def _unflatten(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

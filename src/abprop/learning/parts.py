@@ -1,0 +1,142 @@
+"""The parts of Algorithm 1, from plain settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from abprop import starts
+from abprop.alternate import Batch
+from abprop.data import Examples
+from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
+from abprop.latents import Latents, Restarted
+from abprop.learning.settings import ModelSettings, Settings
+from abprop.likelihoods import Gaussian
+from abprop.model import Model
+from abprop.networks import NETWORKS
+from abprop.noise import Noise
+from abprop.priors import PRIORS
+
+CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
+WARM = 50  # iterations in which the learning rate rises
+
+
+def make_model(
+    settings: ModelSettings, shape: tuple[int, ...], dtype: torch.dtype, seed: int
+) -> Model:
+    """Network, prior and likelihood, with freshly drawn weights.
+
+    Args:
+        settings: which.
+        shape: (C, *size) of a signal.
+        dtype: of the convolutions.
+        seed: of the weights.
+    """
+    network = NETWORKS[settings.network].of(
+        settings.latent, shape, channels=settings.channels, dtype=dtype
+    )
+    noise, draws = Noise(seed, "weights"), iter(range(10**6))
+
+    def normal(size: tuple[int, ...]) -> Tensor:
+        return noise.at(torch.zeros(1, dtype=torch.int64), next(draws)).normal(size)[0]
+
+    network.reset(normal)
+    sigma = 0.3 if settings.sigma == "learned" else float(settings.sigma)
+    likelihood = Gaussian(sigma, min(settings.floor, sigma))
+    return Model(network, PRIORS[settings.prior](settings.latent), likelihood)
+
+
+def arithmetic(kernel: str, dtype: torch.dtype) -> torch.dtype:
+    """The precision wished for; a test of acceptance needs log p to better than 1: float32."""
+    return torch.float32 if KERNELS[kernel].adjusted else dtype
+
+
+def make_kernel(settings: Settings) -> Kernel:
+    """The chains' kernel."""
+    size = settings.infer.step_size
+    return KERNELS[settings.infer.kernel](None if size == "adapt" else float(size))
+
+
+def make_latents(settings: Settings, train: Examples, originals: int, model: Model) -> Latents:
+    """Chains at their start: draws from N(0, I), or principal component scores.
+
+    Args:
+        settings: which.
+        train: the examples, copies behind the first `originals`.
+        originals: how many are no copies.
+        model: whose prior learns from scores.
+    """
+    shape, infer = model.network.latent_shape, settings.infer
+    if infer.start == "pca":
+        if len(shape) == 1:
+            z = starts.scores(train, originals, shape[0])
+        else:
+            z = starts.cell_scores(train, model)
+        model.prior.update(z, 1.0)
+        z = z.repeat_interleave(infer.chains, 0)
+    else:
+        ids = train.ids.repeat_interleave(infer.chains)
+        chain = torch.arange(infer.chains).repeat(len(train))
+        z = Noise(settings.seed, "start").at(ids, chain=chain).normal(shape).float()
+    state, metric = State.begin(z), Metric.plain(z, 0.1 * model.likelihood.sigma.item())
+    if infer.step_size != "adapt":
+        state, metric = State.begin(z, float(infer.step_size)), Metric.plain(z)
+    if infer.visits == "restarted":
+        noise = Noise(settings.seed, "restart")
+        return Restarted(train.ids, state, metric, model.prior, noise)
+    return Latents(train.ids, state, metric)
+
+
+def calibrate_metric(settings: Settings, train: Examples, model: Model, latents: Latents) -> None:
+    """Fit the coordinates in which chains will move to where they stand."""
+    some, device = torch.arange(min(CALIBRATED, len(train))), latents.z.device
+    ids, y, A = train.batch(some, device)
+    z = latents.z[:: latents.chains][some.to(device)]
+    noise = Noise(settings.seed, "metric").at(ids)
+    chunk = min(settings.infer.chunk, len(train))
+    calibrate(model, y, A, z, latents.metric, noise, chunk=chunk)
+
+
+def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:
+    """Adam, or AdamW with weight decay."""
+    train = settings.train
+    return torch.optim.AdamW(
+        model.network.parameters(),
+        lr=train.learning_rate,
+        betas=(train.beta1, train.beta2),
+        weight_decay=train.weight_decay,
+    )
+
+
+def rate(settings: Settings, t: int, total: int) -> float:
+    """The learning rate of iteration t: a short warm-up, then constant or half a cosine."""
+    if settings.train.schedule == "constant":
+        return settings.train.learning_rate
+    warm = min(1.0, (t + 1) / WARM)
+    return settings.train.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * t / total))
+
+
+def per_epoch(settings: Settings, n: int) -> int:
+    """Batches of an epoch over n examples."""
+    return max(1, round(n / (settings.train.batch or n)))
+
+
+def batches(
+    settings: Settings, train: Examples, start: int, stop: int, device: torch.device
+) -> Iterator[Batch]:
+    """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
+
+    An epoch is cut into batches of nearly equal size, so every example is visited once in it.
+    """
+    n, noise = len(train), Noise(settings.seed, "shuffle")
+    count = per_epoch(settings, n)
+    epoch, order = -1, torch.empty(0)
+    for t in range(start, stop):
+        if t // count != epoch:
+            epoch = t // count
+            order = noise.permutation(n, epoch)
+        j = t % count
+        yield train.batch(order[j * n // count : (j + 1) * n // count].sort().values, device)

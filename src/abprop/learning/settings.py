@@ -1,0 +1,89 @@
+"""What learning depends on, as plain values: no file, no command line.
+
+Every field has the default of the recipe key of the same name (see `run.schema`), which says what
+it means; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The generator.
+
+    Attributes:
+        latent: shape of z, (d,) or (k, *grid).
+        network: a name of `networks.NETWORKS`.
+        channels: width of the finest hidden layer.
+        sigma: noise in model units, or "learned".
+        prior: a name of `priors.PRIORS`.
+        floor: a learned sigma never falls below.
+    """
+
+    latent: tuple[int, ...]
+    network: str = "conv"
+    channels: int = 32
+    sigma: float | str = "learned"
+    prior: str = "gaussian"
+    floor: float = 0.05
+
+
+@dataclass(frozen=True)
+class InferSettings:
+    """The chains.
+
+    Attributes:
+        kernel: a name of `inference.KERNELS`.
+        chains: of each example.
+        visits: "persistent" or "restarted".
+        steps: on each latent in each iteration.
+        step_size: s, or "adapt".
+        chunk: examples in one pass.
+        wait: iterations before chains first move; None: as many as `plan` says.
+        start: "pca" or "prior".
+    """
+
+    kernel: str = "leimkuhler"
+    chains: int = 1
+    visits: str = "persistent"
+    steps: int = 5
+    step_size: float | str = "adapt"
+    chunk: int = 64
+    wait: int | None = None
+    start: str = "prior"
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The weights.
+
+    Attributes:
+        iterations: learning steps; None: not planned yet.
+        batch: examples in one iteration; 0: all of them.
+        learning_rate, beta1, beta2, weight_decay: AdamW's.
+        schedule: "cosine" or "constant".
+    """
+
+    iterations: int | None = None
+    batch: int = 128
+    learning_rate: float = 0.002
+    schedule: str = "cosine"
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.99
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it.
+
+    Attributes:
+        seed: of every random number.
+    """
+
+    model: ModelSettings
+    infer: InferSettings = field(default_factory=InferSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    seed: int = 0

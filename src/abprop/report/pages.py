@@ -1,0 +1,111 @@
+"""The report of a run: what was learned, in curves and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from abprop.diagnostics import advice
+from abprop.evaluate import psnr
+from abprop.report.curves import Curve
+from abprop.report.figures import FIGURES
+from abprop.report.page import Figure, Page, Table, write
+from abprop.run import Run, load, metrics
+from abprop.run.recipe import dumps
+
+
+def write_report(folder: Path, data: object = None) -> Path:
+    """Write RUN/report.html from the run's best checkpoint and its metrics; returns its path."""
+    run = load(folder, data=data)
+    path = folder / "report.html"
+    write(path, page(run))
+    return path
+
+
+def page(run: Run) -> Page:
+    """Everything the report says."""
+    rows = metrics.load(run.folder / "metrics.jsonl")
+    shown = [part for name in run.kind.figures for part in FIGURES[name](run)]
+    return Page(
+        title=run.folder.name,
+        subtitle=_subtitle(run),
+        facts=_facts(run, rows),
+        notes=_notes(run, rows),
+        curves=_curves(rows),
+        figures=[part for part in shown if isinstance(part, Figure)],
+        tables=[part for part in shown if isinstance(part, Table)],
+        recipe=dumps(run.recipe),
+    )
+
+
+def _subtitle(run: Run) -> str:
+    size, kind, count = "x".join(map(str, run.shape)), run.kind, len(run.names)
+    many = kind.many if count > 1 else kind.one
+    if kind.cuts:
+        return f"A generator of one {kind.name}, learned from {count} {many} of {size}"
+    return f"A generator of {kind.many}, learned from {count} {many} of {size}"
+
+
+def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    facts = run.info()
+    last = rows[-1] if rows else {}
+    told = [
+        ("latent", "x".join(map(str, facts["latent"]))),
+        ("parameters", f"{facts['parameters'] / 1e6:.2f} M"),
+        ("iteration", f"{run.step} of {run.recipe.train.iterations}"),
+        ("residual of unseen" if run.meta["scores"] else "sigma", f"{facts['sigma']:.3f}"),
+    ]
+    if "psnr" in last:
+        told.append(("training PSNR", f"{last['psnr']:.1f} dB"))
+    scores = run.meta["scores"]
+    if scores:
+        told.append(("held-out PSNR", f"{psnr(min(s[1] for s in scores)):.1f} dB"))
+    chains = metrics.sampler(rows)
+    if chains is not None:
+        told.append(("R-hat of the chains", f"{chains.rhat:.2f}"))
+        told.append((f"draws in {chains.visits} visits", f"{chains.ess:.0f}"))
+    if "seconds" in last:
+        told.append(("time to learn", f"{last['seconds'] / 60:.1f} min"))
+    return told
+
+
+def _notes(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
+    notes, scores = [], run.meta["scores"]
+    if scores:
+        best = min(scores, key=lambda s: s[1])
+        if scores[-1][1] > 1.02 * best[1]:
+            notes.append(
+                f"The held-out error turned at iteration {best[0]}: after it the generator "
+                "memorised. More examples or a larger model.sigma would help."
+            )
+        else:
+            notes.append("The held-out error was still falling or level at the end.")
+    put_back, told = sum(row.get("diverged", 0) for row in rows), metrics.sampler(rows)
+    if told is not None:
+        notes.append(advice(told, put_back))
+    elif put_back:
+        notes.append(f"{put_back} chains were put back because they left the finite numbers.")
+    return notes
+
+
+def _curves(rows: Sequence[dict[str, Any]]) -> list[Curve]:
+    def series(key: str) -> list[tuple[float, float]]:
+        return [(row["iteration"], row[key]) for row in rows if key in row]
+
+    curves = [
+        Curve("Reconstruction", "PSNR, dB",
+              {"training batch": series("psnr"), "held out": series("heldout_psnr")}),
+        Curve("Loss", "-log p(y, z) per example", {"loss": series("loss")}),
+        Curve("Noise sigma", "model units", {"sigma": _moving(series("sigma"))}),
+        Curve("Sampler: step size s", "median", {"s": series("s")}, log=True),
+        Curve("Sampler: acceptance and stability", "share",
+              {"accepted": _moving(series("accepted")), "stable steps": _moving(series("stable"))}),
+    ]  # fmt: skip
+    kept = [Curve(c.title, c.unit, {k: v for k, v in c.series.items() if v}, c.log) for c in curves]
+    return [curve for curve in kept if curve.series]
+
+
+def _moving(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points, or none if they all lie at one height: a constant is in the recipe."""
+    return points if len({y for _, y in points}) > 1 else []

@@ -1,0 +1,161 @@
+"""The run directory: its recipe, its checkpoints, when the next one is due and what it says."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from abprop import checkpoint, machine
+from abprop.data import Signals
+from abprop.errors import UserError
+from abprop.grammar import parse_every
+from abprop.learning import Learning, Score, arithmetic, make_model
+from abprop.run.fitted import Run
+from abprop.run.recipe import Recipe, loads, settings
+from abprop.run.split import Split, summary
+from abprop.version import version
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        UserError: there is none, or none that can be read.
+    """
+    path = folder / "recipe.toml"
+    try:
+        return loads(path.read_text("utf-8"), path)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; is {folder} a run of abprop?") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8)") from error
+
+
+def newest(folder: Path, say: Callable[[str], None]) -> checkpoint.Checkpoint | None:
+    """The newest good checkpoint of a run, None if nothing was saved yet.
+
+    Raises:
+        CheckpointError: there are some, and none is good.
+    """
+    return checkpoint.latest(folder / "checkpoints", say)
+
+
+def best(
+    folder: Path, newest: checkpoint.Checkpoint, say: Callable[[str], None]
+) -> checkpoint.Checkpoint:
+    """The checkpoint whose held-out score was best, if it is still whole; else the newest."""
+    step = min(newest.meta["scores"], key=lambda s: s[1], default=(newest.step, 0))[0]
+    if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
+        return newest
+    try:
+        return checkpoint.load(folder / "checkpoints" / checkpoint.step_name(step))
+    except checkpoint.CheckpointError as error:
+        say(f"skipped the checkpoint at step {step}: {error}")
+        return newest
+
+
+def load(
+    folder: str | Path,
+    *,
+    data: object = None,
+    device: str = "auto",
+    last: bool = False,
+    say: Callable[[str], None] = warnings.warn,
+) -> Run:
+    """A run from its directory, at its best checkpoint.
+
+    Args:
+        folder: the run directory.
+        data: where its data are now, if not where the recipe says.
+        device: auto, cuda, mps or cpu.
+        last: take the newest checkpoint instead of the best.
+        say: told one line about each checkpoint that is bad.
+
+    Raises:
+        UserError: it is not a run, or none of its checkpoints is whole.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run directory")
+    recipe, where = read_recipe(folder), machine.device(device)
+    found = newest(folder, say)
+    if found is None:
+        raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
+    machine.set_threads(recipe.run.threads)
+    return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
+
+
+def _fitted(
+    folder: Path,
+    recipe: Recipe,
+    found: checkpoint.Checkpoint,
+    where: torch.device,
+    data: object,
+) -> Run:
+    dtype = arithmetic(recipe.infer.kernel, machine.precision(recipe.run.precision, where))
+    shape = tuple(found.meta["data"]["shape"])
+    model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
+    model.load_state_dict(found.tensors["network"])
+    learned = model.to(where)
+    latents = found.tensors["latents-00000"]
+    ids = latents["ids"].to(where)
+    states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
+    if found.meta["scores"]:  # the spread about predictions of what was never seen
+        learned.likelihood.update(Score.of(found.meta["scores"][-1]).spread)
+    for parameter in learned.parameters():
+        parameter.requires_grad_(False)
+    model, z = learned.folded(), learned.fold_latents(states)
+    return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
+
+
+# Saving ---------------------------------------------------------------------------------------
+
+
+class Saver:
+    """Writes checkpoints when they are due; keeps the newest and the best.
+
+    Args:
+        folder: the run directory.
+        recipe: complete.
+        learning: what is saved.
+        split: what it learns from.
+        signals: all that were read.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, learning: Learning, split: Split, signals: Signals
+    ) -> None:
+        self.folder, self.recipe, self.learning = folder, recipe, learning
+        self.every = parse_every(recipe.checkpoint.every)
+        self.saved_at, self.saved_t = time.monotonic(), learning.t
+        self.data = summary(split, signals)
+
+    def due(self) -> bool:
+        """A checkpoint is due by time or by iterations."""
+        if self.every.seconds is not None:
+            return time.monotonic() - self.saved_at >= self.every.seconds
+        return self.learning.t - self.saved_t >= (self.every.iterations or 1)
+
+    def save(self) -> None:
+        """Write one now and delete those no longer wanted."""
+        learning, where = self.learning, self.folder / "checkpoints"
+        checkpoint.save(where, learning.t, learning.tensors(), self._meta())
+        # A later one was bad, or this would not be resumed before it: it must not count as new.
+        past = [step for step in checkpoint.steps(where) if step <= learning.t]
+        checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
+        self.saved_at, self.saved_t = time.monotonic(), learning.t
+
+    def _meta(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.model_dump(exclude={"checkpoint", "run"}),
+            "scores": self.learning.scores,
+            "chunk": self.learning.chunk,
+            "dtype": str(self.learning.dtype).removeprefix("torch."),
+            "data": self.data,
+            "versions": {"abprop": version(), "torch": torch.__version__},
+        }

@@ -1,0 +1,398 @@
+"""A fitted run: its directory, its model, and what can be done with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop import checkpoint, tasks
+from abprop.data import ASIDE, Scale, Sensor, Signals
+from abprop.errors import UserError
+from abprop.evaluate import Answer, Explained, Posterior, explained, judged, recovery
+from abprop.kinds import KINDS, Kind
+from abprop.model import Model
+from abprop.noise import Noise
+from abprop.run import metrics
+from abprop.run.recipe import Recipe, compose
+from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
+from abprop.sources import recognised
+
+Say = Callable[[str], None]
+
+
+def _quiet(line: str) -> None:
+    """Tell no one."""
+
+
+@dataclass
+class Run:
+    """A fitted model with the data's scale. Pictures in and out are arrays in data units.
+
+    Attributes:
+        folder: the run directory.
+        recipe: complete.
+        model: folded, so that vector latents are N(0, I); sigma is the held-out residual.
+        learned: the same before folding, in the coordinates in which chains move best.
+        step: the checkpoint's iteration.
+        meta: what the checkpoint says of the data.
+        ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
+            `len(meta["data"]["names"])` are the originals, copies follow.
+        states: the same latents of `learned`.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: Model
+    learned: Model
+    device: torch.device
+    step: int
+    meta: dict[str, Any]
+    ids: Tensor
+    z: Tensor
+    states: Tensor
+    source: object = None
+    _signals: Signals | None = field(default=None, repr=False)
+    _split: Split | None = field(default=None, repr=False)
+    _cut: Signals | None = field(default=None, repr=False)
+    _posterior: Posterior | None = field(default=None, repr=False)
+
+    # What there is --------------------------------------------------------------------------
+
+    @property
+    def scale(self) -> Scale:
+        """The map between data units and model units."""
+        return listed_back(self.meta["data"]["scale"])
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of signals these are; behind a matrix, what they look like."""
+        if self.recipe.data.operator:
+            return recognised((2, *self.shape), np.dtype(np.float32))
+        return KINDS[self.meta["data"]["kind"]]
+
+    @property
+    def measured(self) -> bool:
+        """Whether learning saw measurements only."""
+        return bool(self.recipe.data.measure or self.recipe.data.operator)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of one signal."""
+        return tuple(self.meta["data"]["shape"])
+
+    @property
+    def names(self) -> list[str]:
+        """The training examples' names, copies left out."""
+        return list(self.meta["data"]["names"])
+
+    @property
+    def signals(self) -> Signals:
+        """The data this run was learned from.
+
+        Raises:
+            UserError: they are not where the recipe says, or not the same.
+        """
+        if self._signals is None:
+            self._signals = self._read_own()
+        return self._signals
+
+    def _read_own(self) -> Signals:
+        if self.source is None and self.recipe.data.source in ("", "<array>"):
+            raise UserError(
+                f"{self.folder} was learned from an array given in Python; "
+                "say where the data are now with --data SOURCE (or data=array)"
+            )
+        signals = load_data(self.recipe, self.source)
+        if signals.fingerprint != self.recipe.data.fingerprint:
+            raise UserError(
+                f"{signals.source} is not what {self.folder} was learned from; "
+                "say where that is now with --data SOURCE"
+            )
+        return signals
+
+    @property
+    def split(self) -> Split:
+        """Training and held-out examples as they were while learning."""
+        if self._split is None:
+            self._split = split(self.recipe, self.signals)
+        return self._split
+
+    def sensor(self, signals: Signals) -> Sensor:
+        """How such signals are observed by this run."""
+        return sensor(self.recipe, signals)
+
+    def read(
+        self,
+        source: object,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+    ) -> Signals:
+        """Other data, brought to this run's size, channels and scale.
+
+        Args:
+            source: path or array.
+            sets: data.* keys such as "data.select=0:300".
+            masks: what is hidden of them, a path or an array, True = hidden.
+            hide: or a rule that hides, "P.5".
+
+        Raises:
+            UserError: they cannot be brought there.
+        """
+        return read_alike(
+            source,
+            self.recipe,
+            self.kind,
+            self.shape,
+            self.scale,
+            compose(None, sets).data,
+            masks=masks,
+            hide=hide,
+        )
+
+    # What can be done -----------------------------------------------------------------------
+
+    def sample(
+        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
+    ) -> np.ndarray:
+        """New signals, (n, C, *size) in data units and dtype.
+
+        Args:
+            n: how many; 64 for vector latents, 1 for maps.
+            size: axis lengths (height, width) other than the learned ones, for a map latent.
+            seed: another seed, other signals.
+        """
+        if n is None:
+            n = 1 if self.model.network.stationary else 64
+        if n < 1:
+            raise UserError(f"-n {n}: must be at least 1")
+        noise = Noise(seed, "draws")
+        return self._data(tasks.sample(self.model, n, noise, size=size, chunk=self._chunk))
+
+    def reconstruct(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
+        """f(z) at the most probable z of each signal; of training examples at their kept z.
+
+        Args:
+            source: path or array; the training data if None.
+            sets: data.* keys for `source`.
+        """
+        blocks = self.explained(self.given(source, sets))
+        return np.concatenate([self._data(block.x) for block in blocks])
+
+    def embed(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
+        """Latents, (N, *latent_shape); those kept while learning if no data are given."""
+        if source is None:
+            return self.z[: len(self.names)].cpu().numpy()
+        return torch.cat([block.z for block in self.explained(self.given(source, sets))]).numpy()
+
+    def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
+        """Signals f(z) of latents (N, *latent_shape), in data units."""
+        return self._data(
+            tasks.generate(self.model, torch.as_tensor(z).to(self.z), chunk=self._chunk)
+        )
+
+    def interpolate(self, ids: Sequence[int] | None = None, side: int = 8) -> np.ndarray:
+        """A side x side sheet between four examples, (side^2, C, *size).
+
+        Args:
+            ids: four numbers of training examples; else the first four.
+            side: signals along an edge.
+        """
+        if self.model.network.stationary:
+            raise UserError("interpolate: a map latent has no corners; use sample --size")
+        corners = self.z[self._corners(ids)]
+        return self._data(tasks.interpolate(self.model, corners, side, chunk=self._chunk))
+
+    def latent_grid(self, side: int = 9, extent: float = 2.0) -> np.ndarray:
+        """Signals over [-extent, extent]^2 when d = 2, row by row from the top."""
+        return self._data(tasks.latent_grid(self.model, side, extent, chunk=self._chunk))
+
+    def recover(
+        self,
+        y: object = None,
+        mask: object = None,
+        *,
+        draws: int = 16,
+        hide: str | None = None,
+        sets: Sequence[str] = (),
+    ) -> Answer:
+        """What is hidden of signals, filled in, with its uncertainty; see `recovery.Answer`.
+
+        Args:
+            y: path or array, NaN = missing; the training data if None.
+            mask: True = hidden, a path or an array like y.
+            draws: posterior draws of each signal.
+            hide: a rule that hides more, "P.5".
+            sets: data.* keys for `y`.
+        """
+        return self.recovered(self.given(y, sets, mask, hide), draws=draws)
+
+    def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = _quiet) -> Answer:
+        """The same for signals that were read."""
+        posterior = self.posterior(signals, draws, progress)
+        progress(f"recovering {len(signals)} signals, {draws} draws of each")
+        return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device)
+
+    def posterior(self, signals: Signals, draws: int, progress: Say = _quiet) -> Posterior:
+        """How this run answers for what is hidden of such signals, its width calibrated on them."""
+        if self.measured:
+            raise UserError("this run learned from measurements, not from parts: use reconstruct")
+        if self._posterior is None:
+            progress("fitting the law of the residuals")
+            train = self.split.train.take(range(len(self.names))).stored()
+            law = recovery.residual_law(
+                self.learned, self.states[: len(train)], train, self.correlated
+            )
+            found = Posterior(self.learned, law, self._chunk, seed=self.recipe.seed)
+            self._posterior = recovery.refined(found, train, self.device)
+        progress("calibrating the uncertainty on entries set aside")
+        share = self.recipe.data.aside or recovery.SHARE
+        return recovery.calibrated(self._posterior, signals, draws, self.device, share)
+
+    @property
+    def correlated(self) -> bool:
+        """Whether residuals are taken to be correlated."""
+        asked = self.recipe.model.residual
+        return len(self.shape) > 1 if asked == "auto" else asked == "correlated"
+
+    @property
+    def residual(self) -> str:
+        """ "correlated" or "white"."""
+        return "correlated" if self.correlated else "white"
+
+    def evaluate(
+        self,
+        source: object = None,
+        *,
+        sets: Sequence[str] = (),
+        against: Sequence[str] = (),
+        draws: int = 16,
+        progress: Say = _quiet,
+    ) -> dict[str, Any]:
+        """Errors (see `abprop.evaluate`), and those of baselines.
+
+        Of what was hidden on purpose, if something was, under posterior draws; else of the whole
+        signals, reconstructed.
+
+        Args:
+            source: signals to reconstruct; the training data if None.
+            sets: data.* keys for `source`.
+            against: names of baselines, fitted to this run's own data (copies left out).
+            draws: posterior draws of each signal that has hidden parts.
+            progress: told what is being done.
+        """
+        result = judged(self, self.given(source, sets), against, draws, progress)
+        told = metrics.sampler(metrics.load(self.folder / "metrics.jsonl"))
+        return result if told is None else {**result, "chains": told.row()}
+
+    def info(self) -> dict[str, Any]:
+        """What this run is, with hashes of weights and latents."""
+        network = self.model.network
+        raw = checkpoint.load(self.folder / "checkpoints" / checkpoint.step_name(self.step))
+        return {
+            "kind": self.meta["data"]["kind"],
+            "examples": self.meta["data"]["examples"],
+            "shape": list(self.shape),
+            "latent": list(network.latent_shape),
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "iteration": self.step,
+            "iterations": self.recipe.train.iterations,
+            "sigma": round(self.model.likelihood.sigma.item(), 6),
+            "weights_sha256": _hash(raw.tensors["network"]),
+            "latents_sha256": _hash({"z": raw.tensors["latents-00000"]["z"]}),
+        }
+
+    @property
+    def plane(self) -> bool:
+        """Whether there are two latent factors, to be laid out on a grid."""
+        return self.model.network.latent_shape == (2,)
+
+    @property
+    def suffix(self) -> str:
+        """The extension of a file that can hold signals of this run."""
+        return self.kind.suffix(self.shape, self.scale.dtype)
+
+    def write(self, x: np.ndarray, path: Path, names: Sequence[str] | None = None) -> str:
+        """Write signals in data units to a file or folder, and say where; see `Kind.write`."""
+        return self.kind.write(x, path, names, self.meta["data"]["columns"])
+
+    # Helpers --------------------------------------------------------------------------------
+
+    @property
+    def _chunk(self) -> int:
+        return int(self.meta["chunk"])
+
+    def given(
+        self,
+        source: object = None,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+    ) -> Signals:
+        """The signals `source` means: those of this run if None, or signals already read."""
+        if isinstance(source, Signals):
+            return source
+        if source is not None:
+            return self.read(source, sets, masks, hide)
+        if masks is None and hide is None:
+            return self._own_signals()
+        raise UserError("--masks and --hide need a SOURCE: what this run hid of its own is known")
+
+    def _own_signals(self) -> Signals:
+        """The training data without copies; what was cut from one source as it was cut."""
+        if not self.kind.cuts:
+            return self.signals
+        if self._cut is None:
+            self._cut = self.split.train.stored()
+        return self._cut
+
+    def explained(self, signals: Signals) -> Iterator[Explained]:
+        """f(z) of signals that were read, block by block, in model units; z kept or inferred."""
+        return explained(
+            self.model,
+            signals,
+            self.sensor(signals),
+            own=self._rows_of(signals),
+            table=self.z,
+            known=len(self.names),
+            device=self.device,
+            chunk=self._chunk,
+        )
+
+    def _rows_of(self, signals: Signals) -> dict[int, int]:
+        """Rows of `signals` that were learned from -> their rows in the table of latents."""
+        if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
+            return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
+        if signals is self._cut:
+            return {row: row for row in range(len(signals))}
+        return {}
+
+    def _data(self, x: Tensor) -> np.ndarray:
+        return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
+
+    def _corners(self, ids: Sequence[int] | None) -> list[int]:
+        count = len(self.names)
+        if ids is None:
+            return [i % count for i in range(4)]
+        if len(ids) != 4:
+            raise UserError(f"--ids: four corners are needed, got {len(ids)}")
+        row = {int(i): row for row, i in enumerate(self.ids[:count])}
+        for i in ids:
+            if i not in row:
+                raise UserError(f"--ids {i}: no training example has this id (held out, or none)")
+        return [row[i] for i in ids]
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

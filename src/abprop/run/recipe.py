@@ -1,0 +1,320 @@
+"""Recipes: everything a run depends on, in one TOML file, with nothing left to be guessed.
+
+A recipe is built from layers, later ones winning: defaults, preset, --set key=value, CLI flags.
+Keys are dotted (`model.latent`); `schema` says what they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from abprop.errors import UserError, unknown
+from abprop.grammar import parse_latent
+from abprop.learning import InferSettings, ModelSettings, Settings, TrainSettings
+from abprop.run.schema import KEYS, Recipe, takes_text_only
+
+__all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
+__all__ += ["changes", "check_resume", "flat", "flattened", "settings", "with_plan"]
+
+Nested = dict[str, Any]
+
+# A budget is turned into iterations; whichever of the two is changed, the other is out of date.
+_EITHER = {"train.iterations": "train.budget", "train.budget": "train.iterations"}
+
+# Layers ---------------------------------------------------------------------------------------
+
+
+def compose(
+    preset: str | Path | Mapping[str, Any] | Recipe | None = None,
+    sets: Iterable[str] = (),
+    **overrides: Any,
+) -> Recipe:
+    """A recipe from its layers: defaults < preset < sets < overrides.
+
+    Args:
+        preset: name, TOML file, nested dict or recipe (of a run that is resumed).
+        sets: "key=value" as typed after --set.
+        overrides: dotted keys of explicit flags, as in **{"run.device": "cpu"}; None = not given.
+
+    Raises:
+        UserError: an unknown preset or key, or a bad value.
+    """
+    if isinstance(preset, str | Path):
+        layer = load_preset(preset)
+    elif isinstance(preset, Recipe):
+        layer = preset.model_dump()
+    else:
+        layer = preset or {}
+    layer = apply(layer, sets)
+    for key, value in overrides.items():
+        if value is not None:
+            _put(layer, key, value)
+    return _validated(layer)
+
+
+def apply(recipe: Mapping[str, Any], sets: Iterable[str]) -> Nested:
+    """A nested dict with "key=value" texts put in; `none` takes an optional key back.
+
+    Of train.iterations and train.budget the one changed last holds: the other is dropped.
+
+    Raises:
+        UserError: an unknown key (with the nearest one) or a bad value.
+    """
+    layer = copy.deepcopy(dict(recipe))
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--set {_shown(text)}: must be key=value, e.g. model.latent=100")
+        _put(layer, key.strip(), _scalar(key.strip(), value.strip()))
+    _validated(layer)
+    return layer
+
+
+def _put(layer: Nested, key: str, value: Any) -> None:
+    if key not in KEYS:
+        raise unknown("key", key, KEYS)
+    section, _, name = key.rpartition(".")
+    keys = layer.setdefault(section, {}) if section else layer
+    if key in _EITHER and value not in (None, keys.get(name)):
+        keys[_EITHER[key].rpartition(".")[2]] = None
+    keys[name] = str(value) if isinstance(value, Path) else value
+
+
+def _scalar(key: str, text: str) -> Any:
+    """A typed value: TOML's scalar where it is one and the key takes one, else a bare text."""
+    field = KEYS.get(key)
+    if field is None or (text.lower() == "none" and field.default is None):
+        return None
+    if takes_text_only(key) and text[:1] not in ("'", '"'):
+        return text  # a folder may be called 2024 or true
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    scalar = parsed.keys() == {"value"} and isinstance(parsed["value"], str | int | float)
+    return parsed["value"] if scalar else text
+
+
+def _validated(nested: Mapping[str, Any], where: str = "") -> Recipe:
+    for key in _flat(nested):
+        if key not in KEYS:
+            raise _located(where, unknown("key", key, KEYS))
+    try:
+        return Recipe.model_validate(dict(nested))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    key = next((k for k in KEYS if k.split(".") == list(first["loc"])[: k.count(".") + 1]), "")
+    key = key or ".".join(map(str, first["loc"]))
+    must = re.sub(r"^(Value error, |Input should be )", "", first["msg"])
+    must = must if must.startswith("must be") else f"must be {must}"
+    raise _located(where, UserError(f"{key}={_shown(first['input'])}: {must}"))
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in nested.items():
+        if isinstance(value, Mapping) and prefix + str(name) not in KEYS:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _located(where: str, error: UserError) -> UserError:
+    return UserError(f"{where}: {error}") if where else error
+
+
+def _shown(value: object) -> str:
+    """A value as one short line that any terminal can print."""
+    text = " ".join(value.split()) if isinstance(value, str) else repr(value)
+    text = text if len(text) <= 60 else text[:57] + "..."
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# Presets and files ----------------------------------------------------------------------------
+
+
+def presets() -> dict[str, str]:
+    """Name -> what it is for (the first line of its file), of the presets that come along."""
+    found = (file for file in _shipped().iterdir() if file.name.endswith(".toml"))
+    return {
+        file.name.removesuffix(".toml"): file.read_text("utf-8").splitlines()[0].lstrip("# ")
+        for file in sorted(found, key=lambda file: file.name)
+    }
+
+
+def _shipped() -> Traversable:
+    return resources.files("abprop.run") / "presets"
+
+
+def load_preset(name_or_path: str | Path) -> Nested:
+    """The keys that a preset sets, nested.
+
+    Args:
+        name_or_path: one of `presets()`, or a TOML file (anything with a `/` or ending in .toml).
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name:
+        where, text = name, _file_text(Path(name))
+    elif name in presets():
+        where, text = f"preset {name}", (_shipped() / f"{name}.toml").read_text("utf-8")
+    else:
+        raise unknown("preset", name, presets())
+    nested = _parsed(text, where)
+    _validated(nested, where)
+    return nested
+
+
+def _file_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8)") from error
+
+
+def _parsed(text: str, where: str) -> Nested:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not TOML: {error}") from None
+
+
+def loads(text: str, where: str | Path) -> Recipe:
+    """The recipe in a TOML text; keys that are not there have their defaults.
+
+    Args:
+        text: the file's contents.
+        where: the file's name, for messages.
+    """
+    return _validated(_parsed(text, str(where)), str(where))
+
+
+def dumps(recipe: Recipe) -> str:
+    """The recipe as TOML, every key with its meaning; `loads` gives an equal recipe."""
+    lines = ["# abprop: the recipe of this run, complete. Change it with --set key=value."]
+    section = None
+    for key, field in KEYS.items():
+        here, _, name = key.rpartition(".")
+        if here != section and here:
+            lines += ["", f"[{here}]"]
+        section = here
+        value = _get(recipe, key)
+        lines.append(f"# {field.description}")
+        lines.append(f"# {name} is not set" if value is None else f"{name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):  # JSON's text is TOML's, but for one character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+# For learning ---------------------------------------------------------------------------------
+
+
+def settings(recipe: Recipe) -> Settings:
+    """What learning needs of a complete recipe."""
+    model, infer, train = recipe.model, recipe.infer, recipe.train
+    learned = model.sigma in (None, "learned")
+    return Settings(
+        ModelSettings(
+            latent=parse_latent(model.latent),
+            network=model.network,
+            channels=model.channels or 32,
+            sigma="learned" if learned else float(model.sigma or 0),
+            prior=model.prior,
+            # Without held-out data sigma chases memorising.
+            floor=0.05 if recipe.data.holdout else 0.1,
+        ),
+        InferSettings(**infer.model_dump()),
+        TrainSettings(**train.model_dump(exclude={"budget"})),
+        recipe.seed,
+    )
+
+
+def with_plan(recipe: Recipe, iterations: int | None, budget: str | None, **infer: int) -> Recipe:
+    """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
+    plan = {"iterations": iterations, "budget": budget}
+    return recipe.model_copy(
+        update={
+            "train": recipe.train.model_copy(update=plan),
+            "infer": recipe.infer.model_copy(update=infer),
+        }
+    )
+
+
+# Resuming -------------------------------------------------------------------------------------
+
+_MAY_CHANGE = {"train.iterations", "train.budget", "run.device", "run.precision", "run.threads"}
+
+
+def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The keys of a nested dict, dotted."""
+    found: dict[str, Any] = {}
+    for name, value in nested.items():
+        inner = flattened(value, f"{prefix}{name}.") if isinstance(value, Mapping) else None
+        found |= inner if inner is not None else {prefix + name: value}
+    return found
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """Every key with its value, dotted."""
+    return {key: _get(recipe, key) for key in KEYS}
+
+
+def _get(recipe: Recipe, key: str) -> Any:
+    value: Any = recipe
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def changes(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
+    """(key, old value, new value) of every key that differs, in the order of the file."""
+    pairs = ((key, _get(old, key), _get(new, key)) for key in KEYS)
+    return [(key, before, after) for key, before, after in pairs if before != after]
+
+
+def check_resume(old: Recipe, new: Recipe) -> list[str]:
+    """What the user is told when a run goes on under a changed recipe.
+
+    The same data (by fingerprint) may have moved. `checkpoint.*` may change without a word.
+
+    Returns:
+        One line for each change that gives up bit equality with a run that was never stopped.
+
+    Raises:
+        UserError: a key changed that would make it another run.
+    """
+    warnings = []
+    for key, before, after in changes(old, new):
+        if key in _MAY_CHANGE:
+            warnings.append(
+                f"{key} was {_said(before)}, now {_said(after)}: "
+                "the result will not be bit for bit that of an unchanged run"
+            )
+        elif not (key.startswith("checkpoint.") or _only_moved(key, old, new)):
+            raise UserError(
+                f"{key} was {_said(before)} in this run and cannot change on resume "
+                f"(got {_said(after)}); use another --run"
+            )
+    return warnings
+
+
+def _only_moved(key: str, old: Recipe, new: Recipe) -> bool:
+    return key == "data.source" and old.data.fingerprint == new.data.fingerprint != ""
+
+
+def _said(value: object) -> str:
+    return "not set" if value is None else _shown(value)

@@ -1,0 +1,264 @@
+"""The recipe's keys: what each means, what it may be, and what it is when nobody says.
+
+A section of the file is a class here; the comment above a key in a saved file is the description
+of its field. `recipe` builds, reads, writes and compares recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from abprop.errors import UserError
+from abprop.grammar import (
+    parse_duration,
+    parse_every,
+    parse_latent,
+    parse_range,
+    parse_selection,
+    parse_size,
+)
+from abprop.inference import KERNELS
+from abprop.kinds import KINDS
+from abprop.networks import NETWORKS
+from abprop.priors import PRIORS
+
+# Types of values ------------------------------------------------------------------------------
+
+
+def _parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
+    """Keep the value as it is, once its text is known to parse."""
+
+    def check(value: object) -> object:
+        try:
+            parse(str(value))
+        except UserError as error:
+            raise ValueError("must be" + str(error).rpartition("must be")[2]) from None
+        return value
+
+    return BeforeValidator(check)
+
+
+def _one_of(*names: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if text not in names:
+            *some, last = map(repr, names)
+            raise ValueError(f"must be {', '.join(some)} or {last}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _number_or(word: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if value == word or (_is_number(value) and 0 < value < float("inf")):
+            return value
+        raise ValueError(f"must be a positive number or '{word}'")
+
+    return BeforeValidator(check)
+
+
+def _unicode(text: str) -> str:
+    """A name with bytes that are no UTF-8 reaches Python as text that no file can hold."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must be valid Unicode; rename it")
+    return text
+
+
+def _as_text(value: object) -> object:
+    """100 and 64 are typed as numbers where a text is kept."""
+    return str(value) if _is_number(value) else value
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _latent(text: str) -> None:
+    if text != "auto":
+        parse_latent(text)
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
+Latent = Annotated[str, _parsed_by(_latent), BeforeValidator(_as_text)]
+Duration = Annotated[str, _parsed_by(parse_duration), BeforeValidator(_as_text)]
+EverySo = Annotated[str | int, _parsed_by(parse_every)]
+Size = Annotated[str, _parsed_by(parse_size), BeforeValidator(_as_text)]
+Select = Annotated[str, _parsed_by(parse_selection), BeforeValidator(_as_text)]
+Range = Annotated[str, _parsed_by(parse_range)]
+Sigma = Annotated[float | Literal["learned"], _number_or("learned")]
+StepSize = Annotated[float | Literal["adapt"], _number_or("adapt")]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+# The recipe -----------------------------------------------------------------------------------
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _key(default: Any, meaning: str) -> Any:
+    return Field(default=default, description=meaning)
+
+
+class DataKeys(_Section):
+    """What is learned from."""
+
+    source: Text = _key("", "where the data are: a folder, a zip or a file")
+    kind: Annotated[str, _one_of("auto", *KINDS)] = _key(
+        "auto", f"kind of data: auto (found out and printed), {', '.join(KINDS)}"
+    )
+    size: Size | None = _key(None, "pictures are cropped and resized to this, WxH; else as is")
+    select: Select | None = _key(None, "use only these examples, e.g. 0:300 or 3,17,42")
+    limit: Positive | None = _key(None, "use at most so many examples, the first ones")
+    range: Range | None = _key(None, "data values that become -1 and 1, low:high; else from type")
+    channels: Literal["keep", "grey", "rgb"] = _key(
+        "keep", "colours of pictures: keep, grey or rgb"
+    )
+    masks: Text | None = _key(
+        None, "what is hidden (white, True): a folder, file or file.npz:key; not:FILE inverts"
+    )
+    hide: Text | None = _key(
+        None, "hide by a rule: P.5 patches, S.05 entries, M20 block, C.3 clouds"
+    )
+    aside: Decay = _key(
+        0.02, "where something is hidden: observed entries set aside to calibrate uncertainty"
+    )
+    measure: Text | None = _key(
+        None, "learn from simulated measurements only: projection:1000, blur:2, down:4, grey"
+    )
+    operator: Text | None = _key(
+        None, "a matrix A in a .npy: the source holds y = A x, one row for each example"
+    )
+    shape: Latent | None = _key(None, "shape CxHxW of a signal x where the source holds y = A x")
+    holdout: Decay = _key(0.05, "fraction of the examples only scored; none if under 50 examples")
+    fingerprint: Text = _key("", "SHA-256 of the data that were read; written by fit")
+    mirror: Literal["auto", "yes", "no"] = _key(
+        "auto", "add left-right mirrored copies as further examples: auto (if it fits), yes or no"
+    )
+    shift: Count | None = _key(
+        None, "add copies shifted by so many pixels four ways; 0: none; else chosen"
+    )
+    crop: Positive | None = _key(None, "texture: pixels on a side of a crop; else chosen")
+    crops: Positive | None = _key(None, "texture: how many crops; else chosen")
+
+
+class ModelKeys(_Section):
+    """The generator x = f(z; W), its noise and its prior."""
+
+    network: Annotated[str, _one_of(*NETWORKS)] = _key(
+        "conv", "form of f: conv, or linear (factor analysis)"
+    )
+    latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
+    channels: Positive | None = _key(None, "channels at the finest scale; else chosen")
+    sigma: Sigma | None = _key(
+        None, "noise in model units [-1, 1]: a number, or learned; else chosen"
+    )
+    prior: Annotated[str, _one_of(*PRIORS)] = _key(
+        "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
+    )
+    residual: Literal["auto", "correlated", "white"] = _key(
+        "auto",
+        "what f leaves over, when hidden parts are recovered: correlated, or white (the "
+        "paper's); auto: correlated where there are neighbours",
+    )
+
+
+class InferKeys(_Section):
+    """How latents are inferred in each iteration."""
+
+    kernel: Annotated[str, _one_of(*KERNELS)] = _key(
+        "leimkuhler",
+        "moves: leimkuhler (averaged noise), langevin (the paper's), mala or hmc (exact), "
+        "or gradient (no noise)",
+    )
+    chains: Positive = _key(1, "chains of each example; learning averages over them")
+    visits: Literal["persistent", "restarted"] = _key(
+        "persistent", "a visit goes on from the last one (persistent), or from the prior: restarted"
+    )
+    steps: Positive = _key(5, "steps on each latent in each iteration")
+    step_size: StepSize = _key("adapt", "step size s: a number, or adapt (for each example)")
+    chunk: Positive = _key(64, "examples in one pass; also fixes how results are rounded")
+    wait: Count | None = _key(
+        None, "iterations before chains first move, in which the weights learn alone; else chosen"
+    )
+    start: Literal["auto", "prior", "pca"] = _key("auto", "where chains start: prior, pca or auto")
+
+
+class TrainKeys(_Section):
+    """How the weights are learned."""
+
+    iterations: Positive | None = _key(None, "learning steps, one batch each; else from budget")
+    budget: Duration | None = _key(None, "planned time, e.g. 15m; turned into iterations once")
+    batch: Count = _key(128, "examples in one iteration; 0: all of them")
+    learning_rate: Annotated[float, Field(gt=0)] = _key(0.002, "Adam's learning rate")
+    schedule: Literal["cosine", "constant"] = _key(
+        "cosine", "how the learning rate goes on: cosine decay, or constant"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = _key(
+        0.0, "AdamW's decoupled weight decay; 0: none"
+    )
+    beta1: Decay = _key(0.9, "Adam's memory of gradients")
+    beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
+
+
+class CheckpointKeys(_Section):
+    """When the run is saved."""
+
+    every: EverySo = _key("60s", "how often to save: a time, or a number of iterations")
+    keep: Positive = _key(2, "newest ones kept, besides the best")
+
+
+class DistributedKeys(_Section):
+    """How the work is divided."""
+
+    shards: Positive = _key(1, "logical parts of a batch, whatever the number of processes")
+    reduce: Literal["fast", "exact"] = _key(
+        "fast", "sum of gradients: fast, or exact (same bits on any number)"
+    )
+
+
+class RunKeys(_Section):
+    """What it runs on."""
+
+    device: Text = _key("auto", "where to compute: auto (cuda, mps, cpu), or one of them")
+    precision: Literal["auto", "float32", "bfloat16"] = _key(
+        "auto", "arithmetic: auto, float32 or bfloat16"
+    )
+    threads: Count = _key(0, "processor threads; 0: all")
+
+
+class Recipe(_Section):
+    """A complete recipe; immutable. Compare two with `changes`."""
+
+    seed: Count = _key(0, "seed of every random number")
+    data: DataKeys = DataKeys()
+    model: ModelKeys = ModelKeys()
+    infer: InferKeys = InferKeys()
+    train: TrainKeys = TrainKeys()
+    checkpoint: CheckpointKeys = CheckpointKeys()
+    distributed: DistributedKeys = DistributedKeys()
+    run: RunKeys = RunKeys()
+
+
+def _all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            yield from _all_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def takes_text_only(key: str) -> bool:
+    """Whether what is typed for a key is a text even where it looks like a number."""
+    kind = KEYS[key].annotation
+    kinds = [get_args(k)[0] if get_origin(k) is Annotated else k for k in get_args(kind) or [kind]]
+    return str in kinds and int not in kinds
+
+
+KEYS = dict(_all_keys())  # dotted key -> pydantic's field, in the order of the file

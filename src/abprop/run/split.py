@@ -1,0 +1,210 @@
+"""From a recipe and a source to examples: read, chosen for, set aside, cut, held out, copied."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_aside, shifted, whole
+from abprop.data import sensor as sensor_of
+from abprop.errors import UserError
+from abprop.kinds import KINDS, Kind
+from abprop.noise import Noise
+from abprop.run.recipe import Recipe, compose, flat
+from abprop.run.schema import DataKeys
+from abprop.sources import read
+
+
+def load_data(recipe: Recipe, source: object = None) -> Signals:
+    """The signals a recipe names, or the same from somewhere else."""
+    data = recipe.data
+    return read(
+        data.source if source is None else source,
+        kind=data.kind,
+        size=data.size,
+        channels=data.channels,
+        select=data.select,
+        limit=data.limit,
+        range=data.range,
+        masks=data.masks,
+        hide=data.hide,
+        seed=recipe.seed,
+    )
+
+
+def read_alike(
+    source: object,
+    recipe: Recipe,
+    kind: Kind,
+    shape: tuple[int, ...],
+    scale: Scale,
+    wish: DataKeys,
+    *,
+    masks: object = None,
+    hide: str | None = None,
+) -> Signals:
+    """Other data, brought to a run's size, channels and scale.
+
+    Args:
+        source: path or array.
+        recipe, kind, shape, scale: of the run.
+        wish: data keys asked of the other data.
+        masks: what is hidden of them, a path or an array, True = hidden.
+        hide: or a rule that hides, "P.5".
+
+    Raises:
+        UserError: they cannot be brought there.
+    """
+    own, size = recipe.data, None
+    if len(shape) == 3:
+        size = f"{shape[2]}x{shape[1]}" if own.size or wish.size else None
+    signals = read(
+        source,
+        kind=wish.kind if kind.cuts else own.kind,
+        size=size,
+        channels=own.channels,
+        select=wish.select,
+        limit=wish.limit,
+        range=own.range,
+        masks=wish.masks if masks is None else masks,
+        hide=wish.hide if hide is None else hide,
+        seed=recipe.seed,
+    )
+    if signals.shape != shape and not own.operator:  # the matrix checks measurements
+        had, got = ("x".join(map(str, some)) for some in (shape, signals.shape))
+        raise UserError(
+            f"{signals.source}: signals of shape {got}, but this run learned {had}; "
+            "give signals of that shape, or fit a new run with --set data.size"
+        )
+    # Floats in [0, 1] shown to a run of 8-bit pictures keep their own units.
+    scale = scale if signals.scale.dtype == scale.dtype else signals.scale
+    return replace(signals, scale=scale, columns=(), note="")
+
+
+def sensor(recipe: Recipe, signals: Signals) -> Sensor:
+    """How a recipe observes such signals.
+
+    Raises:
+        UserError: see `data.sensor`.
+    """
+    data = recipe.data
+    return sensor_of(
+        signals,
+        measure=data.measure,
+        operator=data.operator,
+        shape=data.shape,
+        range=data.range,
+        seed=recipe.seed,
+    )
+
+
+def resolve(recipe: Recipe, signals: Signals) -> Recipe:
+    """The recipe with every `auto` decided by looking at the data."""
+    choices: dict[str, Any] = {"data.kind": signals.kind}
+    if not recipe.data.fingerprint:
+        choices["data.fingerprint"] = signals.fingerprint
+    observed = sensor(recipe, signals)
+    seen = observed.learned_from(signals)
+    examples = observed.examples(seen, torch.arange(len(seen)))
+    choices |= KINDS[seen.kind].choices(flat(recipe), examples)
+    if recipe.model.channels is None:
+        # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
+        halvings = round(math.log2(max(8, min(observed.shape[1:], default=8)) / 8))
+        choices["model.channels"] = max(32, 256 >> max(0, halvings))
+    return compose(recipe, **choices)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Training examples with their ids, copies included, and held-out ones.
+
+    Attributes:
+        train: what to learn from; the first `originals` are no copies.
+        ids: their ids, ascending int64: id + k N for the k-th copy of an example.
+        originals: how many are no copies.
+        heldout: only scored, or None.
+        sensor: how they were observed.
+    """
+
+    train: Views
+    ids: Tensor
+    originals: int
+    heldout: Views | None
+    sensor: Sensor
+
+    @property
+    def examples(self) -> Examples:
+        """The training examples as learning sees them."""
+        return self.sensor.examples(self.train, self.ids)
+
+    @property
+    def unseen(self) -> Examples | None:
+        """The held-out examples likewise, numbered from 0."""
+        if self.heldout is None:
+            return None
+        return self.sensor.examples(self.heldout, torch.arange(len(self.heldout)))
+
+
+def split(recipe: Recipe, signals: Signals) -> Split:
+    """Set aside, hold out by id, cut one source into many examples, append copies.
+
+    Args:
+        recipe: complete, see `resolve`.
+        signals: what was read.
+    """
+    data, observed = recipe.data, sensor(recipe, signals)
+    seen = observed.learned_from(signals)
+    if data.aside:
+        seen = set_aside(seen, data.aside, recipe.seed)
+    kind = KINDS[seen.kind]
+    if kind.cuts:
+        train = kind.views(seen, flat(recipe))
+        cut = replace(observed, shape=train.shape)
+        return Split(train, torch.arange(len(train)), len(train), None, cut)
+    n, away = len(seen), round(len(seen) * data.holdout)
+    order = Noise(recipe.seed, "holdout").permutation(n)
+    kept, held = order[away:].sort().values, order[:away].sort().values
+    train = whole(seen, kept)
+    if data.mirror == "yes":
+        train = mirrored(train)
+    if data.shift:
+        train = shifted(train, data.shift)
+    copies = len(train) // len(kept)
+    ids = (kept[None] + n * torch.arange(copies)[:, None]).flatten()
+    return Split(train, ids, len(kept), whole(seen, held) if away else None, observed)
+
+
+# What a run remembers of its data --------------------------------------------------------------
+
+
+def summary(split: Split, signals: Signals) -> dict[str, Any]:
+    """What a fitted model must remember of its data."""
+    return {
+        "kind": signals.kind,
+        "shape": list(split.sensor.shape),
+        "examples": len(signals),
+        "scale": _listed(split.sensor.scale),
+        "names": list(split.train.take(range(split.originals)).names),
+        "columns": list(signals.columns),
+    }
+
+
+def _listed(scale: Scale) -> dict[str, Any]:
+    return {
+        "low": np.asarray(scale.low, dtype=float).tolist(),
+        "high": np.asarray(scale.high, dtype=float).tolist(),
+        "dtype": str(scale.dtype),
+    }
+
+
+def listed_back(told: dict[str, Any]) -> Scale:
+    """The scale that a summary tells of."""
+    low, high = (
+        v if isinstance(v, int | float) else np.asarray(v) for v in (told["low"], told["high"])
+    )
+    return Scale(low, high, told["dtype"])

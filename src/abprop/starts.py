@@ -1,0 +1,148 @@
+"""What PCA says before learning starts: where chains begin, how hot to learn, what mirrors.
+
+Signals that were not seen whole are looked at through probabilistic PCA with missing entries.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from abprop import principal
+from abprop.data import Examples
+from abprop.data.views import compared, mirror_ratio
+from abprop.errors import UserError
+from abprop.model import Model
+
+HEAT = 1.8  # sigma in units of PCA's residual
+MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
+FEWEST = 50  # examples that PCA can be trusted with
+MOST = 2000  # examples that PCA is fitted to
+ROUNDS = 8  # of EM: far from settled, near enough to start from
+BLOCK = 1024  # examples looked at together
+
+
+def hot_sigma(seen: Examples, d: int) -> float | str:
+    """HEAT times the residual that PCA leaves on examples it has not seen.
+
+    Hotter than the residual itself: the noise of the chains is what keeps f from memorising (the
+    table is in docs/results.md). "learned" where PCA cannot tell: too few examples.
+    """
+    rows = _some(len(seen))
+    if len(rows) < FEWEST or 3 * len(rows) // 4 <= d + 1:
+        return "learned"
+    x, observed = _flat(seen, rows)
+    unseen = torch.arange(len(x)) % 4 == 0
+    shown, left = (None, None) if observed is None else (observed[~unseen], observed[unseen])
+    model = principal.fit(x[~unseen], shown, min(d, x.shape[1]), iterations=ROUNDS)
+    rest = x[unseen] - _projected(model, x[unseen], left)
+    if left is not None:
+        rest = rest[left.repeat(1, x.shape[1] // left.shape[1])]
+    residual = rest.square().mean().sqrt().item()
+    return round(min(1.0, max(0.05, HEAT * residual)), 3)
+
+
+def _projected(model: principal.PPCA, x: Tensor, observed: Tensor | None) -> Tensor:
+    if observed is not None:
+        return model.reconstruct(x, observed)
+    axes = torch.linalg.qr(model.W).Q
+    return (x - model.mean) @ axes @ axes.T + model.mean
+
+
+def mirrors(seen: Examples) -> bool:
+    """Whether the pictures are their own mirror images as a set."""
+    if len(seen) < FEWEST:
+        return False
+    y, hidden = _whole(seen, torch.from_numpy(compared(len(seen), seed=0)))
+    return mirror_ratio(_without_holes(y, hidden).numpy()) < MIRROR_LIMIT
+
+
+def _without_holes(y: Tensor, hidden: Tensor | None) -> Tensor:
+    """What is missing becomes the mean, the same from all sides."""
+    if hidden is None:
+        return y
+    shown = (~hidden).float()
+    return torch.where(hidden, (y * shown).sum(0) / shown.sum(0).clamp_min(1), y)
+
+
+def scores(train: Examples, originals: int, d: int) -> Tensor:
+    """Principal component scores of all examples on one common scale, (M, d).
+
+    Not whitened: equal distances in z are about equal distances in x, so that log p(y | z) curves
+    alike in every direction and Langevin mixes in all of them at one step size. The prior carries
+    the variances.
+
+    Args:
+        train: the examples.
+        originals: PCA is fitted to the first so many; copies follow them.
+        d: how many.
+    """
+    rows = _some(originals)
+    x, observed = _flat(train, rows)
+    most = min(len(x) - 1, x.shape[1])
+    if d > most:
+        raise UserError(
+            f"infer.start=pca gives at most {most} factors here and model.latent={d}; "
+            "add --set infer.start=prior"
+        )
+    blocks = [range(i, min(i + BLOCK, len(train))) for i in range(0, len(train), BLOCK)]
+    if observed is None:
+        mean = x.mean(0)
+        axes = principal.principal_axes(x - mean, d)
+        found = [(train.y[torch.tensor(b)].flatten(1) - mean) @ axes for b in blocks]
+        return _one_scale(torch.cat(found))
+    model = principal.fit(x, observed, d, iterations=ROUNDS)
+    axes, lengths, turn = torch.linalg.svd(model.W, full_matrices=False)
+    found = [model.posterior(*_flat(train, block))[0] for block in blocks]
+    return _one_scale(torch.cat(found) @ turn.T * lengths)
+
+
+def cell_scores(train: Examples, model: Model) -> Tensor:
+    """Principal component scores of the piece of each crop that a map's cell lies over.
+
+    (M, k, *grid), on one common scale. Cells beyond the edge see the edge repeated. What is
+    hidden is the mean of its channel.
+    """
+    channels, *grid = model.network.latent_shape
+    cell = 2**model.network.stages
+    y, hidden = _whole(train, torch.arange(len(train)))
+    if hidden is not None:
+        shown = (~hidden).float()
+        mean = (y * shown).sum((0, 2, 3), keepdim=True) / shown.sum((0, 2, 3), keepdim=True)
+        y = torch.where(hidden, mean, y)
+    padded = torch.nn.functional.pad(y, (2 * cell,) * 4, mode="replicate")
+    starts = [
+        [round(n / 2 + (i - g / 2) * cell) + 2 * cell for i in range(g)]
+        for n, g in zip(y.shape[2:], grid, strict=True)
+    ]
+    pieces = torch.stack(
+        [padded[:, :, a : a + cell, b : b + cell].flatten(1) for a in starts[0] for b in starts[1]],
+        dim=1,
+    ).flatten(0, 1)  # (M h w, C cell cell)
+    mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // MOST)]
+    found = (pieces - mean) @ principal.principal_axes(some - mean, channels)
+    return _one_scale(found.reshape(len(y), *grid, channels).movedim(-1, 1).contiguous())
+
+
+def _one_scale(z: Tensor) -> Tensor:
+    return z / z.square().mean().sqrt().clamp_min(1e-6)
+
+
+def _some(count: int) -> range:
+    return range(0, count, -(-count // MOST))
+
+
+def _whole(seen: Examples, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """y (n, ...) and what is hidden of it, of the same shape; None if nothing is."""
+    return seen.y[rows], getattr(seen.A[rows], "hidden", None)
+
+
+def _flat(seen: Examples, rows: range) -> tuple[Tensor, Tensor | None]:
+    """y (n, D), and which entries were observed, (n, G) as `principal` takes it.
+
+    A mask that all channels share is told once: G is then D over the number of channels.
+    """
+    y, hidden = _whole(seen, torch.tensor(rows))
+    if hidden is not None and hidden.ndim > 2 and (hidden == hidden[:, :1]).all():
+        hidden = hidden[:, :1]
+    return y.flatten(1), None if hidden is None else ~hidden.flatten(1)
