@@ -1,5 +1,6 @@
 import copy
 import inspect
+import math
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from abprop.model import Model
 from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity, Operator, observe
+from abprop.priors import Gaussian as GaussianPrior
 from abprop.priors import StandardNormal
 
 D, N = 4, 12
@@ -84,6 +86,45 @@ def test_gradient_ascent_and_the_solver_find_the_exact_mode() -> None:
     z, log_p = solve(model, y, A, steps=300, chunk=16)
     torch.testing.assert_close(z, modes, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(log_p, model.log_joint(y, modes, A).detach(), atol=1e-3, rtol=1e-5)
+
+
+def adam(model: Model, y: Tensor, A: Operator, steps: int, rate: float) -> Tensor:
+    """Adam as Kingma and Ba write it, with a rate in the prior's standard deviations."""
+    score, z = model.score(y, A), model.mean_latent(len(y))
+    mean, square = torch.zeros_like(z), torch.zeros_like(z)
+    for k in range(steps):
+        grad = score(z)[1]
+        mean, square = 0.9 * mean + 0.1 * grad, 0.99 * square + 0.01 * grad**2
+        length = rate * model.prior.spread * 0.5 * (1 + math.cos(math.pi * k / steps))
+        bias = (1 - 0.99 ** (k + 1)) ** 0.5 / (1 - 0.9 ** (k + 1))
+        z = z + length * bias * mean / (square.sqrt() + 1e-8)
+    return z
+
+
+def test_the_solver_is_adam_in_the_priors_own_units() -> None:
+    model, y = conv_model(torch.float64).double(), normal((16, 3, 32, 32)).double()
+    model.prior = GaussianPrior((6,)).double()
+    model.prior.update(normal((200, 6)).double() @ torch.diag(torch.logspace(-1, 1, 6).double()), 1)
+    A = Identity(16, (3, 32, 32))
+    found, _ = solve(model, y, A, steps=12, chunk=16)
+    expected = adam(model, y, A, 12, 0.3)
+    assert (expected - model.mean_latent(16)).abs().max() > 0.1
+    torch.testing.assert_close(found / model.prior.spread, expected / model.prior.spread,
+                               atol=1e-5, rtol=1e-5)  # fmt: skip
+
+
+@pytest.mark.parametrize("d", [5, 6, 33])
+def test_a_solved_latent_has_the_same_bits_whatever_its_company(d: int) -> None:
+    f = ConvGenerator((d,), (3, 16, 16), channels=8)
+    f.reset(lambda shape: Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0])
+    model, y = Model(f, GaussianPrior((d,)), Gaussian(0.3)), normal((40, 3, 16, 16))
+
+    def answer(order: Tensor) -> Tensor:
+        return solve(model, y[order], Identity(len(order), (3, 16, 16)), steps=20, chunk=16)[0]
+
+    whole = answer(torch.arange(40))
+    for order in (torch.arange(40).flip(0), torch.tensor([7]), torch.tensor([30, 7, 2])):
+        assert torch.equal(answer(order), whole[order])
 
 
 @pytest.mark.parametrize("name", KERNELS)
