@@ -15,6 +15,7 @@ from abprop.inference import (
     LeimkuhlerMatthews,
     Metric,
     State,
+    adapt,
     calibrate,
     chunks,
     due,
@@ -182,6 +183,29 @@ def test_the_step_size_fits_the_curvature_at_the_first_visit(kernel, start: floa
     torch.testing.assert_close(aimed, torch.ones_like(aimed), rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("shape", [(4,), (64,), (3, 5, 7)])
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_aim_of_a_step_knows_how_many_numbers_a_latent_has(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    kernel, stiffest, numbers = KERNELS[name](), 100.0, math.prod(shape)
+    curvature = torch.linspace(0, 1, numbers).double().square().reshape(shape) * stiffest
+
+    def score(z: Tensor) -> tuple[Tensor, Tensor]:
+        return -(z.square() * curvature).flatten(1).sum(1) / 2, -z * curvature
+
+    z = torch.zeros(5, *shape, dtype=torch.float64)
+    state, noise = State.begin(z), Noise(0).at(torch.arange(5))
+    for k in range(40):
+        chain = Chain(z, state.s, Metric.plain(z), *score(z))
+        found = adapt.look(kernel, score, state, chain, noise.later(k))
+        state = state._replace(s=found.s, axis=found.axis)
+    expected = torch.full_like(state.s, 2 * math.sqrt(kernel.aim(numbers) / stiffest))
+    torch.testing.assert_close(state.s, expected, rtol=0.02, atol=0)
+    if kernel.adjusted:  # their acceptance falls with the number of latent factors
+        assert kernel.aim(1000) < 0.6 * kernel.aim(4)
+
+
 def test_a_step_that_meets_more_curvature_than_was_known_is_shortened_at_once() -> None:
     model, y = linear_model(0.2), torch.randn(3, N, dtype=torch.float64)
     state, noise = State.begin(torch.zeros(3, D).double()), Noise(0).at(torch.arange(3))
@@ -222,6 +246,38 @@ def test_every_kernel_samples_a_stiff_posterior_of_many_dimensions(name: str) ->
     bias = 1 / (1 - kernel.aim(d)) if name == "langevin" else 1.0
     assert ratio.max() < bias * 1.05 and ratio.min() > 0.95
     assert not info.diverged.any()
+
+
+def test_the_default_kernels_covariance_is_exact_in_many_dimensions() -> None:
+    d, numbers, chains, kept = 64, 160, 1200, 24
+    f = LinearGenerator((d,), (numbers,))
+    U, V = (torch.linalg.qr(normal((n, d)))[0] for n in (numbers, d))
+    f.weight.data = U @ torch.diag((1000 / torch.arange(1, d + 1)).sqrt()) @ V.T
+    model = Model(f, StandardNormal((d,)), Gaussian(1.0)).requires_grad_(False)
+    hidden = torch.arange(numbers)[None] % 3 == 0
+    y, A = observe(normal((1, numbers)), hidden)
+    W = f.weight.double()[~hidden[0]]
+    precision = torch.eye(d).double() + W.T @ W
+    mean = torch.linalg.solve(precision, W.T @ y[0, ~hidden[0]].double())
+    rows, ids = torch.zeros(chains, dtype=torch.int64), torch.arange(chains)
+    y, A, z = y[rows], A[rows], normal((chains, d))
+    metric, state, kernel = Metric.plain(z, 0.05), State.begin(z), LeimkuhlerMatthews()
+    calibrate(model, y[:300], A[rows[:300]], z[:300], metric, Noise(1).at(ids[:300]), chunk=300)
+    visits = []
+    for t in range(24 + kept):
+        state, info = infer(model, y, A, state, kernel, steps=2, noise=Noise(2).at(ids),
+                            metric=metric, look=due(t, 2), chunk=chains)  # fmt: skip
+        metric.update(info.bent)
+        visits += [state.z.double()] if t >= 24 else []
+    off = (torch.cat(visits) - mean) @ torch.linalg.cholesky(precision)  # N(0, I) if exact
+    found = off.T @ off / len(off)
+    worth = len(off) / 2  # independent draws, about
+    assert (off.mean(0).square().sum() * worth) < chi2.ppf(0.9999, d)
+    # Entries of so many draws, five standard deviations; and all together, along any direction.
+    assert (found - torch.eye(d)).abs().max() < 5 * math.sqrt(2 / worth)
+    values = torch.linalg.eigvalsh(found)
+    assert (values - 1).abs().max() < 3 * math.sqrt(d / worth)
+    assert abs(values.mean() - 1) < 0.01
 
 
 def normal(shape: tuple[int, ...]) -> Tensor:
