@@ -1,9 +1,12 @@
+"""Chains sample what they should, in the same bits in any company; the lost are put back."""
+
 import copy
 import inspect
 import math
 
 import pytest
 import torch
+from models import D, N, conv_model, linear_model, normal
 from scipy.stats import chi2
 from torch import Tensor
 
@@ -20,30 +23,14 @@ from abprop.inference import (
     chunks,
     due,
     infer,
-    nearest,
     solve,
 )
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
-from abprop.networks import ConvGenerator, LinearGenerator
+from abprop.networks import LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity, Operator, observe
-from abprop.priors import Gaussian as GaussianPrior
 from abprop.priors import StandardNormal
-
-D, N = 4, 12
-
-
-def linear_model(sigma: float = 0.5) -> Model:
-    f = LinearGenerator((D,), (N,)).double()
-    f.reset(lambda shape: 10 * Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0])
-    return Model(f, StandardNormal((D,)), Gaussian(sigma)).double()
-
-
-def conv_model(dtype: torch.dtype = torch.float32) -> Model:
-    f = ConvGenerator((6,), (3, 32, 32), channels=8, dtype=dtype)
-    f.reset(lambda shape: Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0])
-    return Model(f, StandardNormal((6,)), Gaussian(0.3))
 
 
 def exact_posterior(model: Model, y: Tensor, A: Operator) -> tuple[Tensor, Tensor]:
@@ -87,45 +74,6 @@ def test_gradient_ascent_and_the_solver_find_the_exact_mode() -> None:
     z, log_p = solve(model, y, A, steps=300, chunk=16)
     torch.testing.assert_close(z, modes, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(log_p, model.log_joint(y, modes, A).detach(), atol=1e-3, rtol=1e-5)
-
-
-def adam(model: Model, y: Tensor, A: Operator, steps: int, rate: float) -> Tensor:
-    """Adam as Kingma and Ba write it, with a rate in the prior's standard deviations."""
-    score, z = model.score(y, A), model.mean_latent(len(y))
-    mean, square = torch.zeros_like(z), torch.zeros_like(z)
-    for k in range(steps):
-        grad = score(z)[1]
-        mean, square = 0.9 * mean + 0.1 * grad, 0.99 * square + 0.01 * grad**2
-        length = rate * model.prior.spread * 0.5 * (1 + math.cos(math.pi * k / steps))
-        bias = (1 - 0.99 ** (k + 1)) ** 0.5 / (1 - 0.9 ** (k + 1))
-        z = z + length * bias * mean / (square.sqrt() + 1e-8)
-    return z
-
-
-def test_the_solver_is_adam_in_the_priors_own_units() -> None:
-    model, y = conv_model(torch.float64).double(), normal((16, 3, 32, 32)).double()
-    model.prior = GaussianPrior((6,)).double()
-    model.prior.update(normal((200, 6)).double() @ torch.diag(torch.logspace(-1, 1, 6).double()), 1)
-    A = Identity(16, (3, 32, 32))
-    found, _ = solve(model, y, A, steps=12, chunk=16)
-    expected = adam(model, y, A, 12, 0.3)
-    assert (expected - model.mean_latent(16)).abs().max() > 0.1
-    torch.testing.assert_close(found / model.prior.spread, expected / model.prior.spread,
-                               atol=1e-5, rtol=1e-5)  # fmt: skip
-
-
-@pytest.mark.parametrize("d", [5, 6, 33])
-def test_a_solved_latent_has_the_same_bits_whatever_its_company(d: int) -> None:
-    f = ConvGenerator((d,), (3, 16, 16), channels=8)
-    f.reset(lambda shape: Noise(0, "weights").at(torch.zeros(1)).normal(shape)[0])
-    model, y = Model(f, GaussianPrior((d,)), Gaussian(0.3)), normal((40, 3, 16, 16))
-
-    def answer(order: Tensor) -> Tensor:
-        return solve(model, y[order], Identity(len(order), (3, 16, 16)), steps=20, chunk=16)[0]
-
-    whole = answer(torch.arange(40))
-    for order in (torch.arange(40).flip(0), torch.tensor([7]), torch.tensor([30, 7, 2])):
-        assert torch.equal(answer(order), whole[order])
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -280,43 +228,6 @@ def test_the_default_kernels_covariance_is_exact_in_many_dimensions() -> None:
     assert abs(values.mean() - 1) < 0.01
 
 
-def normal(shape: tuple[int, ...]) -> Tensor:
-    return Noise(5, "test").at(torch.zeros(1)).normal(shape)[0].float()
-
-
-def test_the_metric_makes_a_thousandfold_spectrum_round() -> None:
-    d, batch = 20, 500
-    U = torch.linalg.qr(normal((d, d)))[0]
-    H = U @ torch.diag(torch.logspace(0, 3, d)) @ U.T
-    metric = Metric.plain(torch.zeros(1, d), 1e-3)
-    for t in range(8):
-        metric.looks = torch.zeros(())
-        u = Noise(t).at(torch.arange(batch)).normal((d,)).float()
-        metric.update(metric.pull(metric.push(u) @ H))
-    curvatures = torch.linalg.eigvalsh(metric.root.T @ H @ metric.root)
-    assert curvatures.min() > 0.75 and curvatures.max() < 1.33
-
-
-def test_the_metric_ignores_what_is_not_finite_and_bounds_outliers() -> None:
-    looks = normal((64, 3, 2, 2))
-    clean, dirty = Metric.plain(looks), Metric.plain(looks)
-    clean.update(looks[:63])
-    looks[63] = float("nan")
-    dirty.update(looks)
-    torch.testing.assert_close(dirty.root, clean.root)
-    looks[63] = 1e20
-    dirty = Metric.plain(looks)
-    dirty.update(looks)
-    assert torch.isfinite(dirty.root).all() and dirty.root.diagonal().min() > 0.2
-
-
-def test_a_map_shares_one_matrix_over_its_positions() -> None:
-    metric, v = Metric(normal((3, 3))), normal((2, 3, 4, 5))
-    expected = torch.einsum("ab,nbhw->nahw", metric.root, v)
-    torch.testing.assert_close(metric.push(v), expected)
-    torch.testing.assert_close((metric.pull(v) * v).sum(), (v * metric.push(v)).sum())
-
-
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_chain_that_diverges_is_put_back_named_and_slowed_alone(name: str) -> None:
     model, y = conv_model(), torch.rand(4, 3, 32, 32)
@@ -389,35 +300,3 @@ def test_a_chain_is_not_looked_at_because_another_is_new() -> None:
     assert (
         info.bent.isnan().all() and told.bent[3:].isnan().all() and told.bent[:3].isfinite().all()
     )
-
-
-def test_the_nearest_known_latent_is_a_start_where_it_is_better_than_the_mean() -> None:
-    model = conv_model()
-    known = normal((9, 6)) * 3
-    y, A = observe(model.network(known[[4, 7, 0]]).detach(), torch.rand(3, 1, 32, 32) < 0.3)
-    found = nearest(model, y, A, known, chunk=16)
-    assert torch.equal(found, known[[4, 7, 0]])
-    y = model.network(torch.zeros(2, 6)).detach()
-    assert torch.equal(nearest(model, y, Identity(2, (3, 32, 32)), known), torch.zeros(2, 6))
-    z, _ = solve(model, y, Identity(2, (3, 32, 32)), start=torch.zeros(2, 6), steps=3)
-    assert z.abs().max() < 0.5
-
-
-class Wavy(LinearGenerator):
-    """x = z + sin(8 z): rising on the whole, with dips that stop who comes from below."""
-
-    def forward(self, z: Tensor) -> Tensor:
-        return z + torch.sin(8 * z)
-
-    def freeze(self):
-        return lambda z: (self(z), lambda v: v * (1 + 8 * torch.cos(8 * z)))
-
-
-def test_from_the_nearest_the_solver_finds_a_mode_that_it_misses_from_the_mean() -> None:
-    model = Model(Wavy((1,), (1,)), StandardNormal((1,)), Gaussian(0.05))
-    y, A = torch.tensor([[2.5], [-2.8], [3.0]]), Identity(3, (1,))
-    blind, low = solve(model, y, A, rate=0.02)
-    start = nearest(model, y, A, torch.linspace(-4, 4, 81)[:, None])
-    found, high = solve(model, y, A, start=start, rate=0.02)
-    assert (model.network(found) - y).abs().max() < 0.05
-    assert (model.network(blind) - y).abs().min() > 0.5 and (high > low).all()
