@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 from sklearn.decomposition import PCA
 
@@ -179,3 +180,27 @@ def test_the_learning_gradient_does_not_depend_on_the_chunk() -> None:
     whole, _, _ = small_run(chunk=32)
     split, _, _ = small_run(chunk=16)  # the third batch goes through in two parts
     torch.testing.assert_close(split.network.dense, whole.network.dense, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("chunk, parts", [(16, 3), (32, 2), (48, 1)])
+def test_ws_gradient_is_that_of_the_mean_log_joint_in_however_many_chunks(
+    chunk: int, parts: int
+) -> None:
+    model, _, _ = small_run()
+    ids, passes = torch.arange(40), []
+    hidden = torch.rand(40, 1, 16, 16) < torch.linspace(0, 0.9, 40)[:, None, None, None]
+    y, A = observe(Noise(0, "y").at(ids).normal((1, 16, 16)).float(), hidden)
+    latents = Latents(ids, State.begin(Noise(0, "z").at(ids).normal((4,)).float()))
+    weights = list(model.network.parameters())
+    loss = -model.log_joint(y, latents.z, A).sum() / 40
+    expected = torch.autograd.grad(loss, weights)
+    before = [w.detach().clone() for w in weights]
+    count_passes(model.network, passes)
+    (step,) = alternate(model, latents, [Batch(ids, y, A)], LANGEVIN,
+                        torch.optim.SGD(weights, lr=1e-3), steps=0, noise=Noise(0),
+                        chunk=chunk)  # fmt: skip
+    assert len(passes) == parts
+    for w, old, grad in zip(weights, before, expected, strict=True):
+        moved = (old - w.detach()) / 1e-3
+        torch.testing.assert_close(moved, grad, atol=2e-3 * grad.abs().max().item(), rtol=0)
+    torch.testing.assert_close(step.loss, loss.detach())

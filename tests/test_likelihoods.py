@@ -42,3 +42,9 @@ def test_sigma_step_is_the_root_mean_square_and_is_floored() -> None:
     assert math.isclose(likelihood.sigma.item(), math.sqrt(0.17), rel_tol=1e-6)
     likelihood.update(0.0)
     assert math.isclose(likelihood.sigma.item(), 0.1, rel_tol=1e-6)
+
+
+def test_a_sigma_in_double_precision_takes_its_step_in_it() -> None:
+    likelihood = Gaussian(1.0).double()
+    likelihood.update(0.1)
+    assert math.isclose(likelihood.sigma.item(), math.sqrt(0.1), rel_tol=1e-14)

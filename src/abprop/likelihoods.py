@@ -65,7 +65,7 @@ class Gaussian(nn.Module):
     def update(self, mean_square: Tensor | float, rate: float = 1.0) -> None:
         """Move sigma^2 towards a mean squared residual, by `rate` in (0, 1]."""
         if isinstance(mean_square, Tensor):
-            target = mean_square.to(self.sigma, non_blocking=True)
+            target = mean_square.to(self.sigma)
         else:  # filled in where sigma is: nothing to wait for, and in sigma's own precision
             target = torch.full_like(self.sigma, mean_square)
         self.sigma.copy_(torch.lerp(self.sigma**2, target, rate).sqrt().clamp_min(self.floor))

@@ -117,9 +117,9 @@ class Keyed:
     def normal(self, shape: tuple[int, ...], step: int = 0) -> Tensor:
         """Standard normals (B, *shape); `step` numbers successive calls.
 
-        Float64, or float32 where there is no float64. About 150 small kernels on CUDA: in a small
-        model's step that is most of the time, and a fused kernel would be the mend.
+        Float64, or float32 where there is no float64.
         """
+        # On CUDA these are some 150 small kernels, however few the numbers.
         count = math.prod(shape)
         w0, w1, w2, w3 = (_open(words) for words in self._blocks(count, step))
         quads = torch.stack((*_box_muller(w0, w1), *_box_muller(w2, w3)), dim=-1)

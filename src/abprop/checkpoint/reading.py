@@ -25,13 +25,16 @@ from abprop.checkpoint.manifest import (
     sealed,
     well_formed,
 )
+from abprop.checkpoint.validation import check
 
 
 def load(path: Path) -> Checkpoint:
     """Read one step's folder, believing nothing: sizes, hashes and format are all checked.
 
+    Of a run (its meta has `data`) the contents as well; see `validation`.
+
     Raises:
-        CheckpointError: anything is missing, changed, unreadable or of a newer format.
+        CheckpointError: anything is missing, changed, unreadable, of a newer format or malformed.
     """
     manifest = _manifest(path)
     name = STEP.fullmatch(path.name.removeprefix(ASIDE))
@@ -40,7 +43,10 @@ def load(path: Path) -> Checkpoint:
     tensors = {}
     for file, expected in manifest["files"].items():
         tensors[file.removesuffix(".safetensors")] = _group(path / file, expected)
-    return Checkpoint(manifest["iteration"], tensors, manifest["meta"])
+    found = Checkpoint(manifest["iteration"], tensors, manifest["meta"])
+    if "data" in found.meta:  # a run's
+        check(path, found)
+    return found
 
 
 def latest(folder: Path, on_skip: Callable[[str], None]) -> Checkpoint | None:

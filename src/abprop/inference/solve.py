@@ -41,22 +41,22 @@ def solve(
     for rows, n in chunks(len(y), chunk, y.device):
         score = model.score(y[rows], A[rows])
         z = model.mean_latent(len(rows)) if start is None else start[rows]
-        z = _adam(score, z, steps, rate * model.prior.spread)
+        z = _adam(score, z, steps, rate, model.prior.spread)
         parts.append((z[:n], score(z)[0][:n]))
     z, log_p = (torch.cat(values) for values in zip(*parts, strict=True))
     return z, log_p
 
 
-def _adam(score: Score, z: Tensor, steps: int, rate: Tensor) -> Tensor:
-    mean, square = torch.zeros_like(z), torch.zeros_like(z)
+def _adam(score: Score, z: Tensor, steps: int, rate: float, spread: Tensor) -> Tensor:
+    """Adam in units of the prior's spread, z = spread u, so that one rate suits every channel."""
+    u = (z / spread).detach()
+    optimizer = torch.optim.Adam([u], betas=(0.9, 0.99), eps=1e-8)
     for k in range(steps):
-        _, grad = score(z)
-        mean, square = 0.9 * mean + 0.1 * grad, 0.99 * square + 0.01 * grad**2
-        length = rate * 0.5 * (1 + math.cos(math.pi * k / steps))
-        z = z + length * (mean / (1 - 0.9 ** (k + 1))) / (
-            torch.sqrt(square / (1 - 0.99 ** (k + 1))) + 1e-8
-        )
-    return z
+        _, grad = score(spread * u)
+        u.grad = -spread * grad
+        optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * k / steps))
+        optimizer.step()
+    return spread * u
 
 
 @torch.no_grad()

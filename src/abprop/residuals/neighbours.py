@@ -44,10 +44,13 @@ class Field:
 
     def to(self, device: torch.device | str) -> Field:
         """The same on another device."""
-        parts = (self.near, self.weight, self.deviation, self.observed)
-        near, weight, deviation, observed = (v.to(device) for v in parts)
-        waves = [wave.to(device) for wave in self.waves]
-        return Field(near, weight, deviation, observed, waves)
+        return Field(
+            self.near.to(device),
+            self.weight.to(device),
+            self.deviation.to(device),
+            self.observed.to(device),
+            [wave.to(device) for wave in self.waves],
+        )
 
 
 def field(covariance: Stationary, hidden: Tensor) -> Field:

@@ -1,0 +1,179 @@
+"""Whether a run's checkpoint holds what abprop writes: its hashes say only that nothing changed.
+
+    network          finite weights
+    optimizer        finite moments, NUMBER.NAME
+    latents-00000    ids (N,) ascending; z (K N, k, ...), s and age (K N,), axis like z;
+                     metric.root (k, k) with metric.looks; earlier versions wrote ids, z and s alone
+    meta             chunk, scores [[t, mse, spread], ...], data: shape, scale and names
+
+What belongs to a model (which weights, of which shapes) is for who builds one to check.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault
+
+GROUPS = ("network", "optimizer", "latents-00000")
+LARGEST = 1e300  # of a number in the manifest
+DEEPEST = 6  # lists within lists that a scale may be
+
+_DTYPE = re.compile(r"(bool|u?int|float|[<>=|][biuf])[0-9]{0,3}")  # numpy's names of numbers
+_MOMENT = re.compile(r"[0-9]{1,9}\.[A-Za-z_]+")
+
+
+def check(folder: Path, checkpoint: Checkpoint) -> None:
+    """Refuse a run's checkpoint that holds what no abprop writes.
+
+    Args:
+        folder: it was read from; for the message.
+        checkpoint: with whole files.
+
+    Raises:
+        CheckpointError: which file is wrong, and what about it.
+    """
+    for name in GROUPS:
+        if name not in checkpoint.tensors:
+            raise fault(folder / f"{name}.safetensors", "it is missing")
+    for name, group in checkpoint.tensors.items():
+        wrong = _not_finite(group)
+        if not wrong and name == "latents-00000":
+            wrong = _latents(group)
+        if not wrong and name == "optimizer":
+            wrong = _moments(group)
+        if wrong:
+            raise fault(folder / f"{name}.safetensors", wrong)
+    wrong = _meta(checkpoint.meta, len(checkpoint.tensors["latents-00000"]["ids"]))
+    if wrong:
+        raise fault(folder / MANIFEST, wrong)
+
+
+# Each of the following says what is wrong, or nothing.
+
+
+def _not_finite(group: Mapping[str, Tensor]) -> str:
+    for name, values in group.items():
+        if not (values.is_floating_point() or values.is_complex()):
+            continue
+        # Floats of one byte know no arithmetic of their own.
+        if not torch.isfinite(values.float() if values.itemsize == 1 else values).all():
+            return f"{_short(name)} holds NaN or infinity"
+    return ""
+
+
+def _moments(group: Mapping[str, Tensor]) -> str:
+    strange = [name for name in group if not _MOMENT.fullmatch(name)]
+    return f"{_short(strange[0])} is no optimizer's" if strange else ""
+
+
+def _latents(group: Mapping[str, Tensor]) -> str:
+    for name in ("ids", "z", "s"):
+        if name not in group:
+            return f"{name} is missing"
+    ids, z = group["ids"], group["z"]
+    if ids.dtype != torch.int64 or ids.ndim != 1 or not len(ids):
+        return f"ids are {_kind(ids)}, not a list of integers"
+    if not (ids[1:] > ids[:-1]).all():
+        return "ids are not ascending, each one once"
+    if z.ndim < 2 or not z.is_floating_point() or not len(z) or len(z) % len(ids):
+        return f"z is {_kind(z)}, not so many latents for each of {len(ids)} ids"
+    return _beside(group, z) or _metric(group, z)
+
+
+def _beside(group: Mapping[str, Tensor], z: Tensor) -> str:
+    """What a chain has beside its z."""
+    s, axis, age = group["s"], group.get("axis"), group.get("age")
+    if s.shape != z.shape[:1] or not s.is_floating_point():
+        return f"s is {_kind(s)}, not a number for each of {len(z)} chains"
+    if axis is not None and (axis.shape != z.shape or not axis.is_floating_point()):
+        return f"axis is {_kind(axis)}, but z is {_kind(z)}"
+    if age is not None and (age.shape != z.shape[:1] or age.dtype != torch.int64):
+        return f"age is {_kind(age)}, not an integer for each of {len(z)} chains"
+    if age is not None and bool((age < 0).any()):
+        return "age is negative"
+    return ""
+
+
+def _metric(group: Mapping[str, Tensor], z: Tensor) -> str:
+    root, looks = group.get("metric.root"), group.get("metric.looks")
+    if (root is None) != (looks is None):
+        return "metric.root and metric.looks go together, but one is missing"
+    if root is None or looks is None:
+        return ""
+    if root.shape != (z.shape[1], z.shape[1]) or not root.is_floating_point():
+        return f"metric.root is {_kind(root)}, but z has {z.shape[1]} channels"
+    if looks.ndim or not looks.is_floating_point() or looks.item() < 0:
+        return f"metric.looks is {_kind(looks)}, not a number from 0 up"
+    return ""
+
+
+def _meta(meta: Mapping[str, Any], ids: int) -> str:
+    data, scores = meta["data"], meta.get("scores")
+    if not isinstance(data, dict):
+        return "data is no table"
+    if not _counts(meta.get("chunk")):
+        return "chunk is not a positive integer"
+    if not isinstance(scores, list) or not all(map(_score, scores)):
+        return "scores are not lists of an iteration and one or two finite numbers"
+    shape, names = data.get("shape"), data.get("names")
+    if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
+        return "data.shape is not a list of positive integers"
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return "data.names is not a list of names"
+    if len(names) > ids:
+        return f"data.names are {len(names)}, but there are {ids} ids"
+    return _scale(data.get("scale"))
+
+
+def _scale(scale: Any) -> str:
+    if not isinstance(scale, dict) or not {"low", "high", "dtype"} <= scale.keys():
+        return "data.scale is not a table of low, high and dtype"
+    if not (_numbers(scale["low"]) and _numbers(scale["high"])):
+        return "data.scale has a low or high that is not finite numbers"
+    return "" if _dtype(scale["dtype"]) else "data.scale has a dtype that there is not"
+
+
+def _dtype(name: Any) -> bool:
+    if not isinstance(name, str) or not _DTYPE.fullmatch(name):
+        return False
+    try:
+        return np.dtype(name).kind in "biuf"
+    except TypeError:
+        return False
+
+
+def _score(score: Any) -> bool:
+    known = isinstance(score, list) and len(score) in (2, 3) and all(map(_finite, score))
+    return known and type(score[0]) is int and score[0] >= 0
+
+
+def _numbers(value: Any, depth: int = 0) -> bool:
+    """A finite number, or lists of them."""
+    if not isinstance(value, list):
+        return _finite(value)
+    return depth < DEEPEST and all(_numbers(one, depth + 1) for one in value)
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < LARGEST  # NaN is not below anything
+
+
+def _counts(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**63
+
+
+def _kind(values: Tensor) -> str:
+    return f"{str(values.dtype).removeprefix('torch.')} {tuple(values.shape)}"
+
+
+def _short(name: str) -> str:
+    """A name from a file, so that it is one line."""
+    return " ".join(name.split())[:80] or "a tensor without a name"
