@@ -69,6 +69,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "train.weight_decay": ("0.3", 0.3),
     "train.beta1": ("0.5", 0.5),
     "train.beta2": ("0.999", 0.999),
+    "train.scores": ("4", 4),
     "checkpoint.every": ("200", 200),
     "checkpoint.keep": ("3", 3),
     "distributed.shards": ("4", 4),

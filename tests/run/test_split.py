@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from abprop.inference import chunks
+from abprop.learning import ModelSettings, Settings, TrainSettings
 from abprop.learning import parts as parts_of
 from abprop.run.recipe import Recipe, settings
 from abprop.run.recipe import compose as recipe_of
@@ -58,20 +60,46 @@ def test_what_is_held_out_does_not_depend_on_how_it_is_learned() -> None:
     assert a is not None and b is not None and a.names == b.names
 
 
-@pytest.mark.parametrize("size, total", [(0, 2), (32, 9), (50, 5), (500, 3)])
-def test_an_epoch_visits_every_example_once(size: int, total: int) -> None:
+@pytest.mark.parametrize("size", [0, 7, 16, 32, 37, 38, 50, 500])
+def test_an_epoch_visits_every_example_once_and_no_batch_one_twice(size: int) -> None:
     recipe, signals = resolved(faces(), "data.mirror=no", f"train.batch={size}", "data.shift=0")
     parts = split(recipe, signals)
-    n = len(parts.train)
-    per_epoch = max(1, round(n / (size or n)))
-    ids = [
-        b.ids
-        for b in parts_of.batches(
-            settings(recipe), parts.examples, 0, per_epoch, torch.device("cpu")
-        )
-    ]
-    assert torch.equal(torch.cat(ids).sort().values, parts.ids)
-    assert max(map(len, ids)) - min(map(len, ids)) <= 1
+    n, b, cpu = len(parts.train), size or len(parts.train), torch.device("cpu")
+    epochs = 6
+    count = epochs * n // b if n >= 3 * b else epochs * max(1, round(n / b))
+    known = settings(recipe)
+    ids = [batch.ids for batch in parts_of.batches(known, parts.examples, 0, count, cpu)]
+    assert all(len(some.unique()) == len(some) for some in ids)
+    if n >= 3 * b:
+        assert {len(some) for some in ids} == {b}
+    else:
+        assert max(map(len, ids)) - min(map(len, ids)) <= 1
+    visits = torch.cat(ids)
+    times = torch.bincount(torch.searchsorted(parts.ids, visits), minlength=n)
+    assert times.min() >= epochs - 1 and times.max() <= epochs
+    for k in range(epochs - 1):  # places may change near the seams alone
+        assert len(visits[k * n : (k + 1) * n].unique()) >= n - b
+    assert b >= n or not torch.equal(visits[:n], visits[n : 2 * n])  # a batch is in order of ids
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "most"), [(1707, 128, 64), (11_000, 128, 64), (384, 32, 64), (270_000, 128, 64)]
+)
+def test_presets_infer_hardly_a_row_that_no_one_needs(n: int, batch: int, most: int) -> None:
+    train = TrainSettings(batch=batch)
+    known = Settings(ModelSettings((2,)), train=train)
+    order = parts_of.Orders(0, n, batch)
+    chunk = parts_of.fitting_chunk(most, parts_of.batch_size(known, n))
+    needed = [len(order[t]) for t in range(20)]
+    computed = [sum(len(rows) for rows, _ in chunks(m, chunk)) for m in needed]
+    assert sum(computed) <= 1.05 * sum(needed)
+
+
+def test_passes_of_few_examples_are_padded_little() -> None:
+    for rows in range(16, 400):
+        chunk = parts_of.fitting_chunk(64, rows)
+        assert chunk % 16 == 0 and chunk <= 64
+        assert -(-rows // chunk) * chunk <= rows + 63  # never a pass of padding alone
 
 
 def test_batches_are_a_function_of_the_iteration() -> None:

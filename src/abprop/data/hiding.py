@@ -27,6 +27,7 @@ _BLOCK = 64  # examples at once
 _CLOUD = 16  # clouds are smooth over this part of a side
 _MOST_ASIDE = 0.5  # of an example's observed entries
 _DISCS = 8  # set aside in one example at most
+_ROWS = 4096  # examples whose numbers are drawn at once
 
 
 def check_rule(rule: str) -> tuple[str, float]:
@@ -126,31 +127,34 @@ def set_aside(signals: Signals, share: float, seed: int) -> Signals:
     if signals.veil is None or not share:
         return signals
     veil = signals.veil.copy()
+    choose = _cells if signals.dims == 0 else _discs
+    width = signals.shape[0] if signals.dims == 0 else 2 * _DISCS
     noise, owed = Noise(seed, "aside"), 0.0
-    for row in range(len(veil)):
-        observed = veil[row] == OBSERVED
-        owed += share * observed.sum()
-        numbers = noise.at(torch.tensor([row])).uniform(2 * _DISCS)[0].reshape(_DISCS, 2).tolist()
-        if observed.all() or not observed.any():
-            continue
-        now = _cells(observed, owed, noise, row) if signals.dims == 0 else (
-            _discs(observed, owed, numbers)
-        )  # fmt: skip
-        owed -= now.sum()
-        veil[row] = np.where(now, np.uint8(ASIDE), veil[row])
+    for rows in np.array_split(np.arange(len(veil)), -(-len(veil) // _ROWS)):
+        observed = veil[rows] == OBSERVED
+        counts = observed.reshape(len(rows), -1).sum(1)
+        some = (counts > 0) & (counts < observed[0].size)
+        keyed = noise.at(torch.from_numpy(rows), t=int(signals.dims == 0))
+        numbers = keyed.uniform(width).numpy()
+        for i, row in enumerate(rows.tolist()):
+            owed += share * counts[i]
+            if some[i]:
+                now = choose(observed[i], owed, numbers[i])
+                owed -= now.sum()
+                veil[row] = np.where(now, np.uint8(ASIDE), veil[row])
     return signals.become(signals.values, veil, signals.names)
 
 
-def _cells(observed: np.ndarray, owed: float, noise: Noise, row: int) -> np.ndarray:
+def _cells(observed: np.ndarray, owed: float, numbers: np.ndarray) -> np.ndarray:
+    """Of a row (C,): observed cells, those with the smallest numbers first."""
     places = observed.nonzero()[0]
     count = min(int(owed), int(_MOST_ASIDE * len(places)))
-    order = torch.argsort(noise.at(torch.tensor([row]), t=1).uniform(len(places))[0]).numpy()
     now = np.zeros_like(observed)
-    now[places[order[:count]]] = True
+    now[places[np.argsort(numbers[: len(places)])[:count]]] = True
     return now
 
 
-def _discs(observed: np.ndarray, owed: float, numbers: list[list[float]]) -> np.ndarray:
+def _discs(observed: np.ndarray, owed: float, numbers: np.ndarray) -> np.ndarray:
     """Of one example (1 or C, *size): observed entries within some discs."""
     from scipy.ndimage import distance_transform_edt
 
@@ -159,7 +163,7 @@ def _discs(observed: np.ndarray, owed: float, numbers: list[list[float]]) -> np.
     depths, shown = np.sort(depth[hidden]), np.argwhere(observed.any(0))
     grid = np.stack(np.meshgrid(*map(np.arange, hidden.shape), indexing="ij"), -1)
     now = np.zeros_like(observed)
-    for place, radius in numbers:
+    for place, radius in numbers.reshape(_DISCS, 2).tolist():
         if owed <= now.sum():
             break
         centre = shown[int(place * len(shown))]

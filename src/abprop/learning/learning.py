@@ -19,7 +19,7 @@ from abprop.learning.settings import Settings
 from abprop.noise import Noise
 from abprop.tasks import reconstruct, spread
 
-SCORES = 10  # held-out scores in a run
+SCORED = 200  # held-out examples that are scored, at most
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
 WATCHED = 16  # examples whose chains are diagnosed
@@ -76,8 +76,8 @@ class Learning:
         self.latents, self.model = latents.to(self.device), model.to(self.device)
         self.kernel = parts.make_kernel(settings)
         self.optimizer = parts.make_optimizer(settings, model)
-        # A static chunk need not be larger than all there is.
-        self.chunk = min(settings.infer.chunk, len(self.train))
+        rows = parts.batch_size(settings, len(self.train)) * settings.infer.chains
+        self.chunk = parts.fitting_chunk(settings.infer.chunk, rows)
 
     @property
     def total(self) -> int:
@@ -87,7 +87,7 @@ class Learning:
     @property
     def score_every(self) -> int:
         """Iterations between held-out scores."""
-        return max(1, self.total // SCORES)
+        return max(1, self.total // self.settings.train.scores)
 
     def steps(self, stop: int) -> Generator[Step, None, None]:
         """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates.
@@ -149,8 +149,11 @@ class Learning:
         """
         if self.heldout is None:
             raise ValueError("nothing was held out")
-        model, chunk = self.model, self.chunk
-        ids, y, A = self.heldout.batch(device=self.device)
+        model = self.model
+        n = len(self.heldout)
+        rows = torch.arange(0, n, -(-n // SCORED))
+        chunk = parts.fitting_chunk(self.settings.infer.chunk, len(rows))
+        ids, y, A = self.heldout.batch(rows, self.device)
         known = self.latents.z[:: self.latents.chains][: self.originals]
         x, z = reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
         mse = ((A(x) - y).double().square().sum() / A.count.double().sum()).item()

@@ -22,6 +22,8 @@ from abprop.priors import PRIORS
 
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
+FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
+OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
 
 
 def make_model(
@@ -119,9 +121,24 @@ def rate(settings: Settings, t: int, total: int) -> float:
     return settings.train.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * t / total))
 
 
-def per_epoch(settings: Settings, n: int) -> int:
-    """Batches of an epoch over n examples."""
-    return max(1, round(n / (settings.train.batch or n)))
+def batch_size(settings: Settings, n: int) -> int:
+    """Examples of the largest batch out of n."""
+    size = min(settings.train.batch or n, n)
+    return size if n >= FEW * size else -(-n // _per_epoch(n, size))
+
+
+def _per_epoch(n: int, size: int) -> int:
+    return max(1, round(n / size))
+
+
+def fitting_chunk(most: int, rows: int) -> int:
+    """Examples in one pass, a multiple of 16 up to `most`, for batches of so many rows.
+
+    The last pass of a batch is padded, and each pass costs something of its own, as much as
+    OVERHEAD rows: what costs least in all.
+    """
+    sizes = range(max(16, most - most % 16), 0, -16)
+    return min(sizes, key=lambda size: -(-rows // size) * (size + OVERHEAD))
 
 
 def batches(
@@ -129,14 +146,51 @@ def batches(
 ) -> Iterator[Batch]:
     """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
 
-    An epoch is cut into batches of nearly equal size, so every example is visited once in it.
+    The epochs' random orders, one after the other, are cut into batches of one size, so that every
+    example is visited once in an epoch and passes need no padding.
     """
-    n, noise = len(train), Noise(settings.seed, "shuffle")
-    count = per_epoch(settings, n)
-    epoch, order = -1, torch.empty(0)
+    n = len(train)
+    order = Orders(settings.seed, n, min(settings.train.batch or n, n))
     for t in range(start, stop):
-        if t // count != epoch:
-            epoch = t // count
-            order = noise.permutation(n, epoch)
-        j = t % count
-        yield train.batch(order[j * n // count : (j + 1) * n // count].sort().values, device)
+        yield train.batch(order[t].sort().values, device)
+
+
+class Orders:
+    """Which of n examples are in batch t of so many each.
+
+    A batch that begins in one epoch and ends in the next must not hold an example twice: what is in
+    its first part and would be in its second too changes places with what comes right after it.
+    """
+
+    def __init__(self, seed: int, n: int, size: int) -> None:
+        self.noise, self.n, self.size = Noise(seed, "shuffle"), n, size
+        self.known: dict[int, Tensor] = {}
+
+    def __getitem__(self, t: int) -> Tensor:
+        if self.n < FEW * self.size:  # too few to change places: batches of nearly equal size
+            count = _per_epoch(self.n, self.size)
+            j = t % count
+            return self._drawn(t // count)[j * self.n // count : (j + 1) * self.n // count]
+        epoch, begin = divmod(t * self.size, self.n)
+        first = self._epoch(epoch)[begin : begin + self.size]
+        return torch.cat((first, self._epoch(epoch + 1)[: self.size - len(first)]))
+
+    def _drawn(self, epoch: int) -> Tensor:
+        if epoch not in self.known:
+            last = {k: v for k, v in self.known.items() if k >= epoch - 1}
+            self.known = {**last, epoch: self.noise.permutation(self.n, epoch)}
+        return self.known[epoch]
+
+    def _epoch(self, epoch: int) -> Tensor:
+        """The order of an epoch, its beginning made to fit the end of the one before."""
+        order = self._drawn(epoch)
+        left = epoch * self.n % self.size  # rows of a batch that the epoch before has filled
+        if not left:
+            return order
+        tail = self._drawn(epoch - 1)[self.n - left :]
+        head, after = order[: self.size - left], order[self.size - left : 2 * self.size]
+        twice, free = torch.isin(head, tail), ~torch.isin(after, tail)
+        swapped = free.nonzero()[: int(twice.sum()), 0]
+        head, after = head.clone(), after.clone()
+        head[twice], after[swapped] = after[swapped], head[twice]
+        return torch.cat((head, after, order[2 * self.size :]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,11 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from abprop.diagnostics import VISITS
+from abprop.errors import UserError
+from abprop.learning import parts
 from abprop.learning.learning import (
     HELDOUT_STEPS,
-    SCORES,
+    SCORED,
     WATCHED,
     WATCHED_STEPS,
     Learning,
@@ -23,6 +26,12 @@ FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
 WAIT = 1 / 3  # of the iterations pass before chains move that start from PCA
 MAP_WAIT = 24  # and no more for a map: its samples would keep the grid of its cells' components
+FEWEST = 20  # iterations that a budget must hold
+SKETCH = 100  # fewer than these are said to be few
+SCORING = 0.2  # of the time left may go into held-out scores
+REHEARSING = 0.1  # of a budget may go into one rehearsal, if it holds two iterations by then
+REPORT_SECONDS = 2.5  # of a report before anything of the model is shown in it
+REPORT_PASSES = 300, 150  # of one chunk, if there are held-out examples; and of single examples
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
 
@@ -52,12 +61,14 @@ class Plan:
     Attributes:
         iterations: in all.
         wait: iterations in which the weights learn alone.
+        scores: of the held-out examples.
         threads: that are fastest here; 0 where no one tried.
         seconds: an iteration takes once chains move.
     """
 
     iterations: int
     wait: int
+    scores: int
     threads: int = 0
     seconds: float = 0.0
 
@@ -74,38 +85,61 @@ def planned(
         say: told the cost, in a line.
         try_threads: whether one thread may be tried against all.
     """
-    given, infer, threads = learning.settings.train.iterations, learning.settings.infer, 0
-    if given is not None and learning.t >= given:
+    train, infer, threads = learning.settings.train, learning.settings.infer, 0
+    count, scores = train.iterations or 0, train.scores
+    if train.iterations is not None and learning.t >= count:
         say(f"nothing is left to learn: {learning.t} iterations are done")
-        return Plan(given, infer.wait or 0)
-    if given is not None:
+        return Plan(count, infer.wait or 0, scores)
+    if train.iterations is not None:
         seconds = rehearse(learning, at_least=3)
-        count = given
     else:
-        seconds = rehearse(learning, at_least=8, for_seconds=min(10.0, 0.02 * budget))
+        longest = min(LONGEST, REHEARSING * budget)
+        seconds = rehearse(learning, 8, for_seconds=min(10.0, 0.02 * budget), at_most=longest)
         if try_threads:
-            threads, seconds = fastest_threads(learning, seconds, say)
-        count = learning.t + _fitting(learning, budget - clock.elapsed() - 0.03 * budget, seconds)
+            threads, seconds = fastest_threads(learning, seconds, longest, say)
+        count, scores = _fitting(learning, budget, clock.elapsed(), seconds, say)
     wait = _waiting(learning, count) if infer.wait is None else infer.wait
     left, idle = count - learning.t, max(0, wait - learning.t)
     work = left - idle * infer.steps / (infer.steps + 1)
     say(f"{left} iterations of {seconds:.2g} s: about {work * seconds / 60:.1f} minutes")
-    return Plan(count, wait, threads, seconds)
+    return Plan(count, wait, scores, threads, seconds)
 
 
-def _fitting(learning: Learning, left: float, seconds: float) -> int:
-    """Iterations that fit into the seconds left, from what one of them takes."""
-    steps, scores = learning.settings.infer.steps, SCORES * _score_seconds(learning, seconds)
-    seconds *= 1 + LOOKS
-    left -= scores + _diagnosis_seconds(learning, seconds)
-    count = max(1, int(left / seconds))
-    share = _waiting(learning, count) / count  # such iterations are one pass
-    return int(count / (1 - share * steps / (steps + 1)))
+def _fitting(
+    learning: Learning, budget: float, spent: float, seconds: float, say: Say
+) -> tuple[int, int]:
+    """Iterations in all, and held-out scores, that fit what is left of a budget.
+
+    Raises:
+        UserError: too few iterations to learn anything.
+    """
+    steps, scores = learning.settings.infer.steps, learning.settings.train.scores
+    each, moving = _score_seconds(learning, seconds), seconds * (1 + LOOKS)
+    after = _diagnosis_seconds(learning, moving) + _report_seconds(learning, seconds)
+    left = budget - spent - after
+    if scores * each > SCORING * left:
+        scores = max(2, int(SCORING * left / each))
+        say(f"the budget is short: held-out examples are scored {scores} times")
+    count = max(0, int((left - scores * each) / moving))
+    share = _waiting(learning, count) / max(1, count)  # such iterations are one pass
+    count = learning.t + int(count / (1 - share * steps / (steps + 1)))
+    if FEWEST * moving > budget:
+        raise UserError(
+            f"a budget of {budget:g} s holds fewer than {FEWEST} iterations, which take "
+            f"{seconds:.2g} s each here: nothing would be learned; "
+            f"give --budget {math.ceil((spent + after + 2 * FEWEST * moving) / 10) * 10}s, "
+            "or fewer or smaller examples (data.limit, data.size)"
+        )
+    if count < FEWEST:
+        say(f"note: the budget is too short for {FEWEST} iterations; they are learned all the same")
+    elif count < SKETCH:
+        say(f"note: {count} iterations are few; a longer --budget would learn more")
+    return max(count, FEWEST), scores
 
 
 def with_plan(settings: Settings, plan: Plan) -> Settings:
     """The settings with a plan's numbers."""
-    train = replace(settings.train, iterations=plan.iterations)
+    train = replace(settings.train, iterations=plan.iterations, scores=plan.scores)
     return replace(settings, train=train, infer=replace(settings.infer, wait=plan.wait))
 
 
@@ -118,7 +152,9 @@ def _waiting(learning: Learning, iterations: int) -> int:
     return min(int(WAIT * iterations), longest)
 
 
-def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> float:
+def rehearse(
+    learning: Learning, at_least: int, for_seconds: float = 0.0, at_most: float = LONGEST
+) -> float:
     """Seconds an iteration takes once chains move; the state is put back as it was, bit for bit."""
     t, scores, heldout = learning.t, list(learning.scores), learning.heldout
     saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
@@ -133,7 +169,7 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     for _ in learning.steps(learning.t + FAR):
         times.append(time.monotonic() - began)
         enough = len(times) > at_least and times[-1] > for_seconds
-        slow = len(times) > 1 and times[-1] > LONGEST
+        slow = len(times) > 1 and times[-1] > at_most
         if enough or slow or len(times) > 200:
             break
     learning.heldout = heldout
@@ -143,7 +179,9 @@ def rehearse(learning: Learning, at_least: int, for_seconds: float = 0.0) -> flo
     return laps[len(laps) // 2]
 
 
-def fastest_threads(learning: Learning, seconds: float, say: Say) -> tuple[int, float]:
+def fastest_threads(
+    learning: Learning, seconds: float, at_most: float, say: Say
+) -> tuple[int, float]:
     """One thread where it is faster: for small networks, or beside other busy programs.
 
     Threads that wait for each other at every layer crawl when one of them is kept waiting.
@@ -151,7 +189,7 @@ def fastest_threads(learning: Learning, seconds: float, say: Say) -> tuple[int, 
     threads = torch.get_num_threads()
     if threads > 1:
         torch.set_num_threads(1)
-        alone = rehearse(learning, at_least=3)
+        alone = rehearse(learning, at_least=3, at_most=at_most)
         if alone < seconds:
             say(f"one thread is faster here than {threads}")
             threads, seconds = 1, alone
@@ -166,10 +204,22 @@ def _diagnosis_seconds(learning: Learning, seconds: float) -> float:
     return seconds * VISITS * rows * max(WATCHED_STEPS, steps) / (steps + 1)
 
 
+def _pass_seconds(learning: Learning, seconds: float) -> float:
+    """What one pass of one chunk costs, from the cost of an iteration."""
+    batch = parts.batch_size(learning.settings, len(learning.train))
+    return seconds / (learning.settings.infer.steps + 1.5) / max(1, -(-batch // learning.chunk))
+
+
 def _score_seconds(learning: Learning, seconds: float) -> float:
-    """What one held-out score costs, from the cost of an iteration."""
+    """What one held-out score costs."""
     if learning.heldout is None:
         return 0.0
-    batch = learning.settings.train.batch or len(learning.train)
-    passes = (learning.settings.infer.steps + 1.5) * max(1, -(-batch // learning.chunk))
-    return seconds / passes * HELDOUT_STEPS * -(-len(learning.heldout) // learning.chunk)
+    rows = min(SCORED, len(learning.heldout))
+    return _pass_seconds(learning, seconds) * HELDOUT_STEPS * -(-rows // learning.chunk)
+
+
+def _report_seconds(learning: Learning, seconds: float) -> float:
+    """What the report will cost: held-out examples reconstructed, samples drawn."""
+    chunks, single = REPORT_PASSES
+    passes = chunks * (learning.heldout is not None) + single / learning.chunk
+    return REPORT_SECONDS + _pass_seconds(learning, seconds) * passes

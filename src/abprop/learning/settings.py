@@ -64,6 +64,7 @@ class TrainSettings:
         batch: examples in one iteration; 0: all of them.
         learning_rate, beta1, beta2, weight_decay: AdamW's.
         schedule: "cosine" or "constant".
+        scores: how often held-out examples are scored, evenly over the iterations.
     """
 
     iterations: int | None = None
@@ -73,6 +74,7 @@ class TrainSettings:
     weight_decay: float = 0.0
     beta1: float = 0.9
     beta2: float = 0.99
+    scores: int = 10
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
     open_threads = recipe.run.threads == 0
     plan = planned(learning, parse_duration(budget), clock, progress.say, try_threads=open_threads)
     if recipe.train.iterations is None:
-        recipe = with_plan(recipe, plan.iterations, budget)
+        recipe = with_plan(recipe, plan.iterations, budget, scores=plan.scores)
     if recipe.infer.wait is None and plan.seconds:
         recipe = with_plan(recipe, recipe.train.iterations, recipe.train.budget, wait=plan.wait)
     if plan.threads:

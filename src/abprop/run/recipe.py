@@ -243,12 +243,20 @@ def settings(recipe: Recipe) -> Settings:
     )
 
 
-def with_plan(recipe: Recipe, iterations: int | None, budget: str | None, **infer: int) -> Recipe:
+def with_plan(
+    recipe: Recipe,
+    iterations: int | None,
+    budget: str | None,
+    wait: int | None = None,
+    scores: int | None = None,
+) -> Recipe:
     """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
-    plan = {"iterations": iterations, "budget": budget}
+    train: dict[str, Any] = {"iterations": iterations, "budget": budget}
+    train |= {} if scores is None else {"scores": scores}
+    infer = {} if wait is None else {"wait": wait}
     return recipe.model_copy(
         update={
-            "train": recipe.train.model_copy(update=plan),
+            "train": recipe.train.model_copy(update=train),
             "infer": recipe.infer.model_copy(update=infer),
         }
     )

@@ -205,6 +205,7 @@ class TrainKeys(_Section):
     )
     beta1: Decay = _key(0.9, "Adam's memory of gradients")
     beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
+    scores: Positive = _key(10, "held-out scores in a run, evenly over its iterations")
 
 
 class CheckpointKeys(_Section):
