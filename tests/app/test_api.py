@@ -168,8 +168,20 @@ def test_nothing_global_is_changed(tmp_path: Path):
     assert np.array_equal(np.random.get_state()[1], numbers)
 
 
-def test_pictures_of_another_type_keep_their_own_units(tmp_path: Path):
+def test_a_run_measures_others_by_its_own_scale_whatever_their_type(tmp_path: Path):
     values = blobs(24)
     run = fit(values, tmp_path / "run", latent=3)
-    same = values[:5].astype(np.float32) / 255
-    assert np.allclose(run.embed(values[:5]), run.embed(same), atol=0.02)
+    some = values[:5]
+    for dtype in (np.float32, np.float64, np.int32, np.uint16):
+        assert np.array_equal(run.embed(some), run.embed(some.astype(dtype)))
+    unit = some.astype(np.float32) / 255
+    with pytest.raises(UserError, match=r"this run learned 0 to 255.*data.range"):
+        run.embed(unit)
+    assert np.allclose(run.embed(some), run.embed(unit, ["data.range=0:1"]), atol=1e-4)
+
+
+def test_rows_given_as_integers_or_floats_are_the_same_rows(tmp_path: Path):
+    table = np.random.default_rng(0).integers(0, 1000, (60, 4))
+    run = fit(table.astype(np.float32), tmp_path / "run", latent=2)
+    other = np.random.default_rng(1).integers(0, 1000, (7, 4))
+    assert np.array_equal(run.embed(other), run.embed(other.astype(np.float32)))

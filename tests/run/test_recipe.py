@@ -72,8 +72,6 @@ OTHER: dict[str, tuple[str, object]] = {
     "train.scores": ("4", 4),
     "checkpoint.every": ("200", 200),
     "checkpoint.keep": ("3", 3),
-    "distributed.shards": ("4", 4),
-    "distributed.reduce": ("exact", "exact"),
     "run.device": ("cpu", "cpu"),
     "run.precision": ("float32", "float32"),
     "run.threads": ("2", 2),
@@ -174,8 +172,6 @@ BAD = {
     "checkpoint.every=0s": "a length of time",
     "checkpoint.every=true": "a time or a number of iterations",
     "checkpoint.keep=0": "greater than 0",
-    "distributed.shards=0": "greater than 0",
-    "distributed.reduce=slow": "'fast' or 'exact'",
     "run.precision=float8": "'auto', 'float32' or 'bfloat16'",
     "run.threads=-1": "greater than or equal to 0",
 }

@@ -11,6 +11,7 @@ depend only on what is saved, so equal states make equal folders. Nothing is eve
 from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
+from abprop.checkpoint.names import named, names_in
 from abprop.checkpoint.reading import latest, load
 from abprop.checkpoint.writing import save
 
@@ -18,6 +19,8 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "step_name",
+    "named",
+    "names_in",
     "save",
     "load",
     "latest",

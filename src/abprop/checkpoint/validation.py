@@ -4,7 +4,8 @@
     optimizer        finite moments, NUMBER.NAME
     latents-00000    ids (N,) ascending; z (K N, k, ...), s and age (K N,), axis like z;
                      metric.root (k, k) with metric.looks; earlier versions wrote ids, z and s alone
-    meta             chunk, scores [[t, mse, spread], ...], data: shape, scale and names
+    names            the originals' names (see `names`); earlier versions had them in meta
+    meta             chunk, scores [[t, mse, spread], ...], data: shape and scale
 
 What belongs to a model (which weights, of which shapes) is for who builds one to check.
 """
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault
+from abprop.checkpoint.names import names_in
 
 GROUPS = ("network", "optimizer", "latents-00000")
 LARGEST = 1e300  # of a number in the manifest
@@ -51,7 +53,8 @@ def check(folder: Path, checkpoint: Checkpoint) -> None:
             wrong = _moments(group)
         if wrong:
             raise fault(folder / f"{name}.safetensors", wrong)
-    wrong = _meta(checkpoint.meta, len(checkpoint.tensors["latents-00000"]["ids"]))
+    ids = len(checkpoint.tensors["latents-00000"]["ids"])
+    wrong = _meta(checkpoint.meta) or _names(checkpoint, ids)
     if wrong:
         raise fault(folder / MANIFEST, wrong)
 
@@ -115,7 +118,7 @@ def _metric(group: Mapping[str, Tensor], z: Tensor) -> str:
     return ""
 
 
-def _meta(meta: Mapping[str, Any], ids: int) -> str:
+def _meta(meta: Mapping[str, Any]) -> str:
     data, scores = meta["data"], meta.get("scores")
     if not isinstance(data, dict):
         return "data is no table"
@@ -123,14 +126,20 @@ def _meta(meta: Mapping[str, Any], ids: int) -> str:
         return "chunk is not a positive integer"
     if not isinstance(scores, list) or not all(map(_score, scores)):
         return "scores are not lists of an iteration and one or two finite numbers"
-    shape, names = data.get("shape"), data.get("names")
+    shape = data.get("shape")
     if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
         return "data.shape is not a list of positive integers"
+    return _scale(data.get("scale"))
+
+
+def _names(checkpoint: Checkpoint, ids: int) -> str:
+    try:
+        names = names_in(checkpoint)
+    except (ValueError, KeyError, RuntimeError, RecursionError):
+        names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return "data.names is not a list of names"
-    if len(names) > ids:
-        return f"data.names are {len(names)}, but there are {ids} ids"
-    return _scale(data.get("scale"))
+    return f"data.names are {len(names)}, but there are {ids} ids" if len(names) > ids else ""
 
 
 def _scale(scale: Any) -> str:

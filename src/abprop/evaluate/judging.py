@@ -3,7 +3,8 @@
 What is scored depends on what is known:
 
     hidden         entries hidden on purpose: under posterior draws, their truth is known
-    all            all that was observed: of reconstructions
+    all            everything: of reconstructions
+    observed       what was observed, where some is missing: of reconstructions
     signals        whole signals behind simulated measurements
     measurements   y itself, where it is all there is
 """
@@ -147,7 +148,8 @@ def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) ->
         scores[""].add(x, y, scored)
         for name, answer in answers.items():
             scores[name].add(answer[rows], y, scored)
-    result: dict[str, Any] = {"scored": "all", **scores[""].result()}
+    seen = "all" if signals.hidden is None else "observed"
+    result: dict[str, Any] = {"scored": seen, **scores[""].result()}
     if answers:
         result["baselines"] = {name: scores[name].result() for name in against}
     return result

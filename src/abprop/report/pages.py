@@ -71,7 +71,9 @@ def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _notes(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
-    notes, scores = [], run.meta["scores"]
+    # The best checkpoint's own scores end at the best: what came after stands in the metrics.
+    notes: list[str] = []
+    scores = [(row["iteration"], row["heldout_mse"]) for row in rows if "heldout_mse" in row]
     if scores:
         best = min(scores, key=lambda s: s[1])
         if scores[-1][1] > 1.02 * best[1]:

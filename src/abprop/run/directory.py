@@ -110,6 +110,7 @@ def _fitted(
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
     model, z = learned.folded(), learned.fold_latents(states)
+    found.meta["data"]["names"] = checkpoint.names_in(found)
     return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
 
 
@@ -134,6 +135,8 @@ class Saver:
         self.every = parse_every(recipe.checkpoint.every)
         self.saved_at, self.saved_t = time.monotonic(), learning.t
         self.data = summary(split, signals)
+        names = split.train.take(range(split.originals)).names
+        self.names = {"names": checkpoint.named(names)}
 
     def due(self) -> bool:
         """A checkpoint is due by time or by iterations."""
@@ -144,7 +147,7 @@ class Saver:
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
         learning, where = self.learning, self.folder / "checkpoints"
-        checkpoint.save(where, learning.t, learning.tensors(), self._meta())
+        checkpoint.save(where, learning.t, {**learning.tensors(), **self.names}, self._meta())
         # A later one was bad, or this would not be resumed before it: it must not count as new.
         past = [step for step in checkpoint.steps(where) if step <= learning.t]
         checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})

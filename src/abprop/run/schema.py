@@ -6,7 +6,7 @@ of its field. `recipe` builds, reads, writes and compares recipes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -41,10 +41,12 @@ def _parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _one_of(*names: str) -> AfterValidator:
+def _one_of(table: Mapping[str, object], *more: str) -> AfterValidator:
+    """A name in a table, or one of some others."""
+
     def check(text: str) -> str:
-        if text not in names:
-            *some, last = map(repr, names)
+        if text not in (*more, *table):
+            *some, last = map(repr, (*more, *table))
             raise ValueError(f"must be {', '.join(some)} or {last}")
         return text
 
@@ -110,7 +112,7 @@ class DataKeys(_Section):
     """What is learned from."""
 
     source: Text = _key("", "where the data are: a folder, a zip or a file")
-    kind: Annotated[str, _one_of("auto", *KINDS)] = _key(
+    kind: Annotated[str, _one_of(KINDS, "auto")] = _key(
         "auto", f"kind of data: auto (found out and printed), {', '.join(KINDS)}"
     )
     size: Size | None = _key(None, "pictures are cropped and resized to this, WxH; else as is")
@@ -151,7 +153,7 @@ class DataKeys(_Section):
 class ModelKeys(_Section):
     """The generator x = f(z; W), its noise and its prior."""
 
-    network: Annotated[str, _one_of(*NETWORKS)] = _key(
+    network: Annotated[str, _one_of(NETWORKS)] = _key(
         "conv", "form of f: conv, or linear (factor analysis)"
     )
     latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
@@ -159,7 +161,7 @@ class ModelKeys(_Section):
     sigma: Sigma | None = _key(
         None, "noise in model units [-1, 1]: a number, or learned; else chosen"
     )
-    prior: Annotated[str, _one_of(*PRIORS)] = _key(
+    prior: Annotated[str, _one_of(PRIORS)] = _key(
         "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
     )
     residual: Literal["auto", "correlated", "white"] = _key(
@@ -172,7 +174,7 @@ class ModelKeys(_Section):
 class InferKeys(_Section):
     """How latents are inferred in each iteration."""
 
-    kernel: Annotated[str, _one_of(*KERNELS)] = _key(
+    kernel: Annotated[str, _one_of(KERNELS)] = _key(
         "leimkuhler",
         "moves: leimkuhler (averaged noise), langevin (the paper's), mala or hmc (exact), "
         "or gradient (no noise)",
@@ -215,15 +217,6 @@ class CheckpointKeys(_Section):
     keep: Positive = _key(2, "newest ones kept, besides the best")
 
 
-class DistributedKeys(_Section):
-    """How the work is divided."""
-
-    shards: Positive = _key(1, "logical parts of a batch, whatever the number of processes")
-    reduce: Literal["fast", "exact"] = _key(
-        "fast", "sum of gradients: fast, or exact (same bits on any number)"
-    )
-
-
 class RunKeys(_Section):
     """What it runs on."""
 
@@ -243,7 +236,6 @@ class Recipe(_Section):
     infer: InferKeys = InferKeys()
     train: TrainKeys = TrainKeys()
     checkpoint: CheckpointKeys = CheckpointKeys()
-    distributed: DistributedKeys = DistributedKeys()
     run: RunKeys = RunKeys()
 
 

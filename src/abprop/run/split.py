@@ -70,7 +70,7 @@ def read_alike(
         channels=own.channels,
         select=wish.select,
         limit=wish.limit,
-        range=own.range,
+        range=wish.range or own.range,
         masks=wish.masks if masks is None else masks,
         hide=wish.hide if hide is None else hide,
         seed=recipe.seed,
@@ -81,9 +81,29 @@ def read_alike(
             f"{signals.source}: signals of shape {got}, but this run learned {had}; "
             "give signals of that shape, or fit a new run with --set data.size"
         )
-    # Floats in [0, 1] shown to a run of 8-bit pictures keep their own units.
-    scale = scale if signals.scale.dtype == scale.dtype else signals.scale
-    return replace(signals, scale=scale, columns=(), note="")
+    if wish.range is None:
+        signals = replace(signals, scale=scale)
+        _check_units(signals, scale)
+    return replace(signals, columns=(), note="")
+
+
+def _check_units(signals: Signals, scale: Scale) -> None:
+    """Refuse pictures that are plainly in other units than those learned from.
+
+    Raises:
+        UserError: their values span next to nothing of the run's range, or many times it.
+    """
+    if np.ndim(scale.low) or not len(signals):
+        return
+    low, high = float(np.nanmin(signals.values)), float(np.nanmax(signals.values))
+    whole = float(scale.high) - float(scale.low)
+    squeezed = scale.dtype.startswith("uint") and low >= 0 and high <= 1 and whole > 50
+    if squeezed or max(high - float(scale.high), float(scale.low) - low) > 4 * whole:
+        raise UserError(
+            f"{signals.source}: values from {low:g} to {high:g}, but this run learned "
+            f"{float(scale.low):g} to {float(scale.high):g}; bring them to these units, or say "
+            "their range: --set data.range=low:high"
+        )
 
 
 def sensor(recipe: Recipe, signals: Signals) -> Sensor:
@@ -189,7 +209,6 @@ def summary(split: Split, signals: Signals) -> dict[str, Any]:
         "shape": list(split.sensor.shape),
         "examples": len(signals),
         "scale": _listed(split.sensor.scale),
-        "names": list(split.train.take(range(split.originals)).names),
         "columns": list(signals.columns),
     }
 
