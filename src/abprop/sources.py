@@ -32,6 +32,7 @@ def read(
     masks: object = None,
     hide: str | None = None,
     seed: int = 0,
+    columns: str | None = None,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
@@ -48,6 +49,7 @@ def read(
         masks: what is hidden, see `masks.open_masks`; nothing behind it has any influence.
         hide: a rule that hides more, see `hiding`.
         seed: of that rule.
+        columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
 
     Raises:
         UserError: in one line, what is wrong, in which file, and what to do.
@@ -56,7 +58,7 @@ def read(
         raise unknown("data.kind", str(kind), ("auto", *KINDS))
     check_channels(channels)
     masks = (masks or None) if isinstance(masks, str) else masks
-    request = Request(kind, _size(size), channels, select, limit, masks)
+    request = Request(kind, _size(size), channels, select, limit, masks, columns)
     given = _range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
@@ -64,6 +66,8 @@ def read(
     else:
         label = where = "the array"
         raw = _arranged(arrays.from_python(source), where, request)
+    if columns is not None and not KINDS[raw.kind].by_column:
+        raise UserError(f"{where} is {raw.kind}, no table; leave out data.columns")
     raw = _checked(raw, where)
     if hide is not None:
         raw = _hidden(raw, hide, seed)
@@ -71,7 +75,8 @@ def read(
     hidden = None if veil is None else veil > OBSERVED
     scale = choose_scale(raw.values, hidden, each_column=by_column, given=given)
     named = (raw.kind, raw.values, veil, raw.names, scale, label)
-    note = "; ".join(filter(None, (raw.note, _prior_only(raw))))
+    told = KINDS[raw.kind].remarks(raw.values, hidden, _columns(raw))
+    note = "; ".join(filter(None, (raw.note, _prior_only(raw), told)))
     return Signals.of(*named, columns=raw.columns, note=note)
 
 
@@ -147,9 +152,14 @@ def _load_array(path: Path, key: str | None, request: Request) -> Raw:
 
 
 def _load_table(path: Path, key: str | None, request: Request) -> Raw:
-    values, columns = tables.load(path)
-    kind = recognised(values.shape, values.dtype).name if request.kind == "auto" else request.kind
-    return replace(_arranged(values, quoted(path), replace(request, kind=kind)), columns=columns)
+    table, where = tables.load(path, request.columns), quoted(path)
+    kind = recognised(table.values.shape, table.values.dtype).name
+    kind = kind if request.kind == "auto" else request.kind
+    done = replace(request, kind=kind, columns=None)
+    raw = _arranged(table.values, where, done, columns=table.columns)
+    if table.names is None or len(arrange(table.values, KINDS[kind], where)) != len(table.names):
+        return raw
+    return replace(raw, names=[table.names[int(row)] for row in raw.names])
 
 
 # What holds numbers of any kind, by suffix; `key` is what followed "file.npz:".
@@ -183,9 +193,23 @@ def arrange(values: np.ndarray, kind: Kind, where: str) -> np.ndarray:
     return arranged
 
 
-def _arranged(values: np.ndarray, where: str, request: Request, note: str = "") -> Raw:
+def _columns(raw: Raw) -> tuple[str, ...]:
+    return raw.columns or tables.numbered(raw.values.shape[1])
+
+
+def _arranged(
+    values: np.ndarray,
+    where: str,
+    request: Request,
+    note: str = "",
+    columns: tuple[str, ...] = (),
+) -> Raw:
     kind = recognised(values.shape, values.dtype) if request.kind == "auto" else KINDS[request.kind]
     arranged = arrange(values, kind, where)
+    if request.columns is not None and kind.by_column:
+        columns = tables.numbered(arranged.shape[1])
+        kept = tables.places(request.columns, columns, where)
+        arranged, columns = arranged[:, kept], tuple(columns[k] for k in kept)
     rows = chosen(request.select, request.limit, len(arranged), where)
     check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
     if request.kind == "auto":
@@ -195,7 +219,9 @@ def _arranged(values: np.ndarray, where: str, request: Request, note: str = "") 
         mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
         note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
-    return Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], note=note)
+    raw = Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], columns, note)
+    lost = kind.loss(arranged[rows], _columns(raw)) if kind.by_column else ""
+    return replace(raw, note="; ".join(filter(None, (note, lost))))
 
 
 def _taken(values: np.ndarray, arranged: np.ndarray, kind: str) -> str:

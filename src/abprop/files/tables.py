@@ -7,25 +7,44 @@ import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from abprop.errors import UserError
+from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
-from abprop.files.limits import check_memory, quoted, reason
+from abprop.files.limits import check_memory, plain, quoted, reason
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null"))
+NAME = "name"  # heads a first column that names the rows, as in what is written here
 _SHORTEST_CELL = 2  # a digit and a comma become a float64 while reading
 
 
-def load(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The numbers of a CSV file, float32 (N, C) with NaN where missing, and the column names.
+class Rows(NamedTuple):
+    """A table: float64 (N, C) with NaN where missing, the columns, the rows' names if it has any.
+
+    Whoever learns from it makes it float32, and can see what that loses.
+    """
+
+    values: np.ndarray
+    columns: tuple[str, ...]
+    names: tuple[str, ...] | None
+
+
+def load(path: Path, only: str | None = None) -> Rows:
+    """The numbers of a CSV file.
 
     The delimiter is the commonest of comma, semicolon and tab in the first line. That line is a
     header if one of its cells is neither a number nor missing; else columns are c1, c2, ...
+    A first column headed "name" names the rows.
+
+    Args:
+        path: of the file.
+        only: these columns, "age,income"; what other columns hold need not be numbers.
 
     Raises:
-        UserError: unreadable, empty, ragged, or a cell that is no number, by row and column.
+        UserError: unreadable, empty, ragged, a name twice, no such column, or a cell that is no
+            number, by row and column.
     """
     where = quoted(path)
     try:
@@ -34,11 +53,34 @@ def load(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             first = file.readline()
             file.seek(0)
             delimiter = max(",;\t", key=first.count)
-            return _parse(_rows(csv.reader(file, delimiter=delimiter)), where)
+            return _parse(_rows(csv.reader(file, delimiter=delimiter)), only, where)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{where} cannot be read as a table ({reason(error)}); save it as CSV in UTF-8"
         ) from error
+
+
+def places(only: str, columns: Sequence[str], where: str) -> list[int]:
+    """Where the columns are that are asked for as "age,income".
+
+    Raises:
+        UserError: there is no such column, or it is asked for twice.
+    """
+    found = []
+    for name in next(csv.reader([only], skipinitialspace=True), []):
+        if (name := name.strip()) not in columns:
+            raise unknown(f"column of {where}", name, map(plain, columns))
+        if (place := columns.index(name)) in found:
+            raise UserError(f"data.columns: {name!r} is there twice; name each column once")
+        found.append(place)
+    if not found:
+        raise UserError("data.columns is empty; name columns, e.g. age,income, or leave it out")
+    return found
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """c1, c2, ...: the names of columns without a header."""
+    return tuple(f"c{column}" for column in range(1, count + 1))
 
 
 def _rows(reader) -> Iterator[tuple[int, list[str]]]:
@@ -48,43 +90,58 @@ def _rows(reader) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _parse(rows: Iterator[tuple[int, list[str]]], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _parse(rows: Iterator[tuple[int, list[str]]], only: str | None, where: str) -> Rows:
     line, cells = next(rows, (0, []))
     if not cells:
         raise UserError(f"{where} is empty; give rows of numbers")
     header = any(_number(cell) is None for cell in cells)
-    columns = tuple(cell.strip() for cell in cells) if header else _numbered(len(cells))
-    numbers = array.array("d")
+    columns = tuple(cell.strip() for cell in cells) if header else numbered(len(cells))
+    named = header and columns[0].lower() == NAME
+    kept = list(range(named, len(columns)))
+    if not kept:
+        raise UserError(f"{where} has names but no column of numbers; add one")
+    if only is not None:
+        kept = [named + place for place in places(only, columns[named:], where)]
+    numbers, names = array.array("d"), dict[str, int]()
     if not header:
-        numbers.extend(_numbers(cells, columns, line, where))
+        numbers.extend(_numbers(cells, columns, kept, line, where))
     for line, cells in rows:
-        numbers.extend(_numbers(cells, columns, line, where))
+        numbers.extend(_numbers(cells, columns, kept, line, where))
+        if named:
+            _add_name(names, cells[0], line, where)
     if not numbers:
         raise UserError(f"{where} has a header but no rows of numbers")
-    with np.errstate(over="ignore"):
-        table = np.frombuffer(numbers, dtype=np.float64).astype(np.float32)
-    return table.reshape(-1, len(columns)), columns
+    table = np.frombuffer(numbers, dtype=np.float64).reshape(-1, len(kept))
+    return Rows(table, tuple(columns[k] for k in kept), tuple(names) if named else None)
 
 
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"c{column}" for column in range(1, count + 1))
+def _add_name(names: dict[str, int], cell: str, line: int, where: str) -> None:
+    name = cell.strip()
+    if name in names:
+        raise UserError(
+            f"{where}, row {line}: the name {name[:40]!r} is that of row {names[name]} already; "
+            "give each row its own"
+        )
+    names[name] = line
 
 
-def _numbers(cells: list[str], columns: tuple[str, ...], line: int, where: str) -> list[float]:
+def _numbers(
+    cells: list[str], columns: tuple[str, ...], kept: list[int], line: int, where: str
+) -> list[float]:
     if len(cells) != len(columns):
         raise UserError(
             f"{where}, row {line}: {len(cells)} cells, but the first has {len(columns)}; mend it"
         )
-    numbers = [_number(cell) for cell in cells]
-    for cell, number, column in zip(cells, numbers, columns, strict=True):
+    numbers = [_number(cells[k]) for k in kept]
+    for k, number in zip(kept, numbers, strict=True):
         if number is None:
             raise UserError(
-                f"{where}, row {line}, column {column!r}: {cell[:40]!r} is not a number; "
+                f"{where}, row {line}, column {columns[k]!r}: {cells[k][:40]!r} is not a number; "
                 f"leave the cell empty if it is missing"
             )
         if number in (float("inf"), float("-inf")):
             raise UserError(
-                f"{where}, row {line}, column {column!r}: infinite; leave the cell empty"
+                f"{where}, row {line}, column {columns[k]!r}: infinite; leave the cell empty"
             )
     return numbers  # type: ignore[return-value]
 

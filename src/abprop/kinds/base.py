@@ -38,6 +38,7 @@ class Request:
     select: str | int | None
     limit: int | None
     masks: object = None
+    columns: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,14 @@ class Kind:
                 f"{where} is {self.name}, no pictures; leave out data.size and data.channels"
             )
         return native_rows(arranged, rows, where, mask)
+
+    def loss(self, values: np.ndarray, columns: Sequence[str]) -> str:
+        """What keeping the chosen rows as examples loses of them, for a note; "" for nothing."""
+        return ""
+
+    def remarks(self, values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str]) -> str:
+        """What is odd about what is not hidden of the examples, for a note; "" for nothing."""
+        return ""
 
     # Choosing ---------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def load_data(recipe: Recipe, source: object = None) -> Signals:
         masks=data.masks,
         hide=data.hide,
         seed=recipe.seed,
+        columns=data.columns,
     )
 
 
@@ -74,6 +76,8 @@ def read_alike(
         masks=wish.masks if masks is None else masks,
         hide=wish.hide if hide is None else hide,
         seed=recipe.seed,
+        # An array holds a run's columns and no others.
+        columns=wish.columns or (own.columns if isinstance(source, str | Path) else None),
     )
     if signals.shape != shape and not own.operator:  # the matrix checks measurements
         had, got = ("x".join(map(str, some)) for some in (shape, signals.shape))
