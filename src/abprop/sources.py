@@ -14,7 +14,7 @@ from abprop.data.masks import open_masks
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
-from abprop.files.limits import check_memory, check_pixels, quoted, reason
+from abprop.files.limits import check_memory, check_pixels, quoted, reason, shown
 from abprop.files.sizes import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
@@ -111,7 +111,9 @@ def _prior_only(raw: Raw) -> str:
     if raw.veil is None:
         return ""
     gone = np.nonzero(np.all((raw.veil > OBSERVED).reshape(len(raw.veil), -1), axis=1))[0]
-    names = ", ".join(raw.names[row] for row in gone[:3]) + (", ..." if len(gone) > 3 else "")
+    names = ", ".join(shown(raw.names[row]) for row in gone[:3]) + (
+        ", ..." if len(gone) > 3 else ""
+    )
     return f"hidden entirely, so given the prior: {names}" if len(gone) else ""
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from abprop.errors import UserError
+from abprop.files.tables import save_latents, save_rows
 from abprop.sources import read
 
 Refused = Callable[..., str]
@@ -131,3 +134,59 @@ def test_what_is_hidden_is_not_said(table):
     hidden[:, 0] = True
     note = read(table("a,b\n" + "\n".join(f"5,{i}" for i in range(9))), masks=hidden).note
     assert "'a' was never observed" in note and "constant" not in note
+
+
+# Writing --------------------------------------------------------------------------------------
+
+
+def test_numbers_are_written_as_they_were(table, tmp_path: Path):
+    text = "name,age,share\nAda,36,0.1\nBob,20000000,1e-07\nEve,-3,2.5\n"
+    signals = read(table(text))
+    save_rows(tmp_path / "x.csv", signals.columns, signals.values, signals.names)
+    assert (tmp_path / "x.csv").read_text("utf-8") == text
+
+
+HOSTILE = {
+    "=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0",
+    "+1": "'+1",
+    "-a": "'-a",
+    "@SUM(A1)": "'@SUM(A1)",
+    "\tx": "'?x",
+    "\rx": "'?x",
+    "up\x1b[2Jup": "up?[2Jup",
+    "two\nlines": "two?lines",
+    "caf\udce9": "caf\\udce9",
+    "über, \"so\"": "über, \"so\"",
+    "": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "written"), HOSTILE.items())
+def test_hostile_names(name: str, written: str, tmp_path: Path):
+    path = save_rows(tmp_path / "x.csv", ["-z0"], np.float32([[-1]]), [name])
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["name", "'-z0"], [written, "-1"]]
+    again = read(path)
+    assert again.values.tolist() == [[-1]] and again.columns == ("-z0",)
+    if name in ("+1", "-a", "@SUM(A1)", "=cmd|' /C calc'!A0"):
+        assert again.names == (name,)
+    save_latents(path, [name], np.float32([[1, 2]]))
+    assert read(path).columns == ("z0", "z1")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
+def test_a_failed_write_leaves_the_old_file(suffix: str, tmp_path: Path, monkeypatch):
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(b"old")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", full)
+        with pytest.raises(UserError, match=r"x.*No space left"):
+            save_rows(path, ["a"], np.zeros((2, 1)), None)
+        if suffix != "npy":
+            with pytest.raises(UserError, match=r"x.*No space left"):
+                save_latents(path, ["a", "b"], np.zeros((2, 1)))
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -24,6 +24,11 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def shown(name: str) -> str:
+    """A name for a terminal or a table: bytes that are no UTF-8 as escapes, see `plain`."""
+    return plain(name.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
 def reason(error: BaseException) -> str:
     """An exception's own words, on one line and not too many of them."""
     words = plain(" ".join(str(error).split())) or type(error).__name__

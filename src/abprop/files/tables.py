@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import csv
-import os
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,13 @@ import numpy as np
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
-from abprop.files.limits import check_memory, plain, quoted, reason
+from abprop.files.limits import check_memory, plain, quoted, reason, shown
+from abprop.files.write import put
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null"))
 NAME = "name"  # heads a first column that names the rows, as in what is written here
+_RUN = ("=", "+", "-", "@", "\t", "\r")  # what begins so, a spreadsheet takes for a formula
+_WIDEST = 1e15  # larger whole numbers are better read as powers of ten
 _SHORTEST_CELL = 2  # a digit and a comma become a float64 while reading
 
 
@@ -95,7 +98,7 @@ def _parse(rows: Iterator[tuple[int, list[str]]], only: str | None, where: str) 
     if not cells:
         raise UserError(f"{where} is empty; give rows of numbers")
     header = any(_number(cell) is None for cell in cells)
-    columns = tuple(cell.strip() for cell in cells) if header else numbered(len(cells))
+    columns = tuple(_name_of(cell.strip()) for cell in cells) if header else numbered(len(cells))
     named = header and columns[0].lower() == NAME
     kept = list(range(named, len(columns)))
     if not kept:
@@ -116,7 +119,7 @@ def _parse(rows: Iterator[tuple[int, list[str]]], only: str | None, where: str) 
 
 
 def _add_name(names: dict[str, int], cell: str, line: int, where: str) -> None:
-    name = cell.strip()
+    name = _name_of(cell.strip())
     if name in names:
         raise UserError(
             f"{where}, row {line}: the name {name[:40]!r} is that of row {names[name]} already; "
@@ -177,38 +180,37 @@ def save_rows(
     path = path if path.suffix else path.with_suffix(".csv")
     if path.suffix not in (".csv", ".npz", ".npy"):
         raise UserError(f"{path}: rows are written as .csv, .npy or .npz")
-    make_room(path)
     if path.suffix == ".csv":
-        _save_csv(path, columns, rows, names)
-    elif path.suffix == ".npy":
-        np.save(path, rows, allow_pickle=False)
-    else:
-        np.savez(path, values=rows)
-    return path
+        return put(path, lambda file: file.write(_csv(columns, rows, names).encode("utf-8")))
+    if path.suffix == ".npy":
+        return put(path, lambda file: np.save(file, rows, allow_pickle=False))
+    return put(path, lambda file: np.savez(file, values=rows))
 
 
-def _save_csv(
-    path: Path, columns: Sequence[str], rows: np.ndarray, names: Sequence[str] | None
-) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *columns] if names is not None else columns)
-        for i, row in enumerate(rows.tolist()):
-            writer.writerow([names[i], *row] if names is not None else row)
-    os.replace(partial, path)
+def _csv(columns: Sequence[str], rows: np.ndarray, names: Sequence[str] | None) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    header = [_name_cell(column) for column in columns]
+    writer.writerow(header if names is None else [NAME, *header])
+    for i, row in enumerate(rows):
+        cells = list(map(_number_cell, row.tolist(), row.astype(str).tolist()))
+        writer.writerow(cells if names is None else [_name_cell(names[i]), *cells])
+    return file.getvalue()
 
 
-def make_room(path: Path) -> None:
-    """Make the folder that a file will be in.
+def _number_cell(number: float, text: str) -> str:
+    """A whole number as one, others by the shortest text of their own precision."""
+    whole = abs(number) < _WIDEST and number == int(number)
+    return str(int(number)) if whole else text
 
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path.parent} cannot be made ({error.strerror})") from error
+
+def _name_cell(name: str) -> str:
+    """A name that a spreadsheet does not run; `_name_of` takes it back."""
+    return ("'" if name.startswith(_RUN) else "") + shown(name)
+
+
+def _name_of(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_RUN) else cell
 
 
 def save_latents(path: Path, names: Sequence[str], z: np.ndarray) -> None:
@@ -224,8 +226,7 @@ def save_latents(path: Path, names: Sequence[str], z: np.ndarray) -> None:
     """
     rows = z.reshape(len(z), -1)
     if path.suffix == ".npz":
-        make_room(path)
-        np.savez(path, names=np.asarray(names), z=z)
+        put(path, lambda file: np.savez(file, names=np.asarray(names), z=z))
     elif path.suffix == ".csv":
         save_rows(path, [f"z{i}" for i in range(rows.shape[1])], rows, names)
     else:

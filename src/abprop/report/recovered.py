@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from abprop.data import MISSING, Signals
-from abprop.errors import UserError
 from abprop.evaluate import Answer
 from abprop.evaluate.recovery import KEPT
-from abprop.files.write import grid, save_images
+from abprop.files.write import grid, put, save_images
 from abprop.report.page import Figure, Page, write
 from abprop.run import Run
 
@@ -51,21 +50,17 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
 
 
 def _write_arrays(path: Path, answer: Answer) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path,
-            mean=answer.mean,
-            sd=answer.sd,
-            q05=answer.low,
-            q50=answer.median,
-            q95=answer.high,
-            draws=answer.draws,
-            hidden=answer.hidden,
-            names=np.asarray(answer.names),
-        )
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error})") from error
+    arrays = {
+        "mean": answer.mean,
+        "sd": answer.sd,
+        "q05": answer.low,
+        "q50": answer.median,
+        "q95": answer.high,
+        "draws": answer.draws,
+        "hidden": answer.hidden,
+        "names": np.asarray(answer.names),
+    }
+    put(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _write_pictures(run: Run, answer: Answer, folder: Path, names: list[str]) -> str:
