@@ -195,6 +195,7 @@ def _picture(
     hidden = None
     if alpha is not None and not alpha.all():
         hidden = _upright(alpha == 0, orientation)[None]
+        values = np.where(hidden, np.zeros((), values.dtype), values)  # no one meant these colours
     return Picture(values, hidden, frames)
 
 

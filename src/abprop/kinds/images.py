@@ -112,9 +112,10 @@ class Images(Kind):
     # Showing and writing ----------------------------------------------------------------------
 
     def tiles(self, x: np.ndarray) -> np.ndarray | None:
-        """Pictures of one or three channels as they are."""
+        """Pictures of one or three channels as they are, grey where there is no number."""
         if x.shape[1] not in (1, 3):
             return None
+        x = np.nan_to_num(x)
         return np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
 
     def suffix(self, shape: Sequence[int], dtype: str) -> str:

@@ -16,7 +16,7 @@ class Table(Kind):
 
     name, one, many = "table", "row", "rows"
     preset, reads_as, by_column = "table", "table", True
-    figures = ()
+    figures = ("columns", "rows")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """One or two axes, unless it looks like a grey picture."""
