@@ -14,10 +14,11 @@ from abprop.data.masks import open_masks
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
-from abprop.files.limits import check_memory, check_pixels, quoted, reason, shown
+from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, reason, shown
 from abprop.files.sizes import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
+from abprop.kinds.base import quiet
 
 
 def read(
@@ -33,6 +34,7 @@ def read(
     hide: str | None = None,
     seed: int = 0,
     columns: str | None = None,
+    say: Callable[[str], None] = quiet,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
@@ -50,6 +52,7 @@ def read(
         hide: a rule that hides more, see `hiding`.
         seed: of that rule.
         columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
+        say: told every few seconds how far reading is.
 
     Raises:
         UserError: in one line, what is wrong, in which file, and what to do.
@@ -58,7 +61,7 @@ def read(
         raise unknown("data.kind", str(kind), ("auto", *KINDS))
     check_channels(channels)
     masks = (masks or None) if isinstance(masks, str) else masks
-    request = Request(kind, _size(size), channels, select, limit, masks, columns)
+    request = Request(kind, _size(size), channels, select, limit, masks, columns, say)
     given = _range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
@@ -213,7 +216,7 @@ def _arranged(
         kept = tables.places(request.columns, columns, where)
         arranged, columns = arranged[:, kept], tuple(columns[k] for k in kept)
     rows = chosen(request.select, request.limit, len(arranged), where)
-    check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
+    check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where, batch=BATCH)
     if request.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind.name))))
     mask = None

@@ -8,7 +8,7 @@ as plain values by dotted key, what it chooses goes back in the same form.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,10 @@ FEWEST_TO_HOLD_OUT = 50
 Asked = Mapping[str, Any]
 
 
+def quiet(line: str) -> None:
+    """Tell no one."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked of the data; see `sources.read`."""
@@ -39,6 +43,7 @@ class Request:
     limit: int | None
     masks: object = None
     columns: str | None = None
+    say: Callable[[str], None] = quiet
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     old = read_recipe(folder) if found is not None else None
     recipe = asked.over(None) if old is None else asked.resuming(old)
     threads = machine.set_threads(recipe.run.threads)
-    signals = load_data(recipe, source)
+    signals = load_data(recipe, source, progress.say)
     if old is None:  # what suits the kind of data lies below what was asked
         recipe = asked.over(KINDS[signals.kind].preset)
     if signals.note:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,15 @@ from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_a
 from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
+from abprop.kinds.base import quiet
 from abprop.noise import Noise
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
 from abprop.sources import read
 
 
-def load_data(recipe: Recipe, source: object = None) -> Signals:
-    """The signals a recipe names, or the same from somewhere else."""
+def load_data(recipe: Recipe, source: object = None, say: Callable[[str], None] = quiet) -> Signals:
+    """The signals a recipe names, or the same from somewhere else; `say` is told how far it is."""
     data = recipe.data
     return read(
         data.source if source is None else source,
@@ -36,6 +38,7 @@ def load_data(recipe: Recipe, source: object = None) -> Signals:
         hide=data.hide,
         seed=recipe.seed,
         columns=data.columns,
+        say=say,
     )
 
 
