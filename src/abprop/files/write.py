@@ -72,6 +72,7 @@ def grid(x: np.ndarray, columns: int | None = None) -> np.ndarray:
     rows = -(-count // columns)
     tall, wide = height + _GAP, width + _GAP
     white = np.iinfo(x.dtype).max if x.dtype.kind in "iu" else x.max()
+    # skimage.util.montage rules a frame around the whole as well, and pads before it copies.
     sheet = np.full((channels, rows * tall - _GAP, columns * wide - _GAP), white, dtype=x.dtype)
     for i in range(count):
         top, left = i // columns * tall, i % columns * wide
