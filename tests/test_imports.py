@@ -23,7 +23,8 @@ LADDER = (
     ("inference",),
     ("latents",),
     ("alternate",),
-    ("checkpoint", "machine", "files"),
+    ("checkpoint",),
+    ("machine", "files"),
     ("data",),
     ("starts",),
     ("kinds",),
@@ -179,7 +180,7 @@ BROKEN = {
     "abprop.noise": "import abprop.errors",  # sideways
     "abprop.model": "def f():\n    from abprop import tasks",  # up, and hidden in a function
     "abprop.tasks": "from .data import images",  # fine: down, relative
-    "abprop.checkpoint": "from abprop.machine import cores",  # sideways
+    "abprop.checkpoint": "from abprop.machine import cores",  # up
     "abprop.data.images": "from abprop.data.arrays import read",  # a cycle with the next
     "abprop.data.arrays": "from . import images\nimport pickle",
     "abprop.data": "",

@@ -14,10 +14,11 @@ from abprop.data.masks import open_masks
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
-from abprop.files.limits import check_memory, check_pixels, quoted, reason
+from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, reason, shown
 from abprop.files.sizes import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
+from abprop.kinds.base import quiet
 
 
 def read(
@@ -32,6 +33,8 @@ def read(
     masks: object = None,
     hide: str | None = None,
     seed: int = 0,
+    columns: str | None = None,
+    say: Callable[[str], None] = quiet,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
@@ -48,6 +51,8 @@ def read(
         masks: what is hidden, see `masks.open_masks`; nothing behind it has any influence.
         hide: a rule that hides more, see `hiding`.
         seed: of that rule.
+        columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
+        say: told every few seconds how far reading is.
 
     Raises:
         UserError: in one line, what is wrong, in which file, and what to do.
@@ -56,7 +61,7 @@ def read(
         raise unknown("data.kind", str(kind), ("auto", *KINDS))
     check_channels(channels)
     masks = (masks or None) if isinstance(masks, str) else masks
-    request = Request(kind, _size(size), channels, select, limit, masks)
+    request = Request(kind, _size(size), channels, select, limit, masks, columns, say)
     given = _range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
@@ -64,6 +69,8 @@ def read(
     else:
         label = where = "the array"
         raw = _arranged(arrays.from_python(source), where, request)
+    if columns is not None and not KINDS[raw.kind].by_column:
+        raise UserError(f"{where} is {raw.kind}, no table; leave out data.columns")
     raw = _checked(raw, where)
     if hide is not None:
         raw = _hidden(raw, hide, seed)
@@ -71,7 +78,8 @@ def read(
     hidden = None if veil is None else veil > OBSERVED
     scale = choose_scale(raw.values, hidden, each_column=by_column, given=given)
     named = (raw.kind, raw.values, veil, raw.names, scale, label)
-    note = "; ".join(filter(None, (raw.note, _prior_only(raw))))
+    told = KINDS[raw.kind].remarks(raw.values, hidden, _columns(raw))
+    note = "; ".join(filter(None, (raw.note, _prior_only(raw), told)))
     return Signals.of(*named, columns=raw.columns, note=note)
 
 
@@ -106,7 +114,9 @@ def _prior_only(raw: Raw) -> str:
     if raw.veil is None:
         return ""
     gone = np.nonzero(np.all((raw.veil > OBSERVED).reshape(len(raw.veil), -1), axis=1))[0]
-    names = ", ".join(raw.names[row] for row in gone[:3]) + (", ..." if len(gone) > 3 else "")
+    names = ", ".join(shown(raw.names[row]) for row in gone[:3]) + (
+        ", ..." if len(gone) > 3 else ""
+    )
     return f"hidden entirely, so given the prior: {names}" if len(gone) else ""
 
 
@@ -147,9 +157,14 @@ def _load_array(path: Path, key: str | None, request: Request) -> Raw:
 
 
 def _load_table(path: Path, key: str | None, request: Request) -> Raw:
-    values, columns = tables.load(path)
-    kind = recognised(values.shape, values.dtype).name if request.kind == "auto" else request.kind
-    return replace(_arranged(values, quoted(path), replace(request, kind=kind)), columns=columns)
+    table, where = tables.load(path, request.columns), quoted(path)
+    kind = recognised(table.values.shape, table.values.dtype).name
+    kind = kind if request.kind == "auto" else request.kind
+    done = replace(request, kind=kind, columns=None)
+    raw = _arranged(table.values, where, done, columns=table.columns)
+    if table.names is None or len(arrange(table.values, KINDS[kind], where)) != len(table.names):
+        return raw
+    return replace(raw, names=[table.names[int(row)] for row in raw.names])
 
 
 # What holds numbers of any kind, by suffix; `key` is what followed "file.npz:".
@@ -183,11 +198,25 @@ def arrange(values: np.ndarray, kind: Kind, where: str) -> np.ndarray:
     return arranged
 
 
-def _arranged(values: np.ndarray, where: str, request: Request, note: str = "") -> Raw:
+def _columns(raw: Raw) -> tuple[str, ...]:
+    return raw.columns or tables.numbered(raw.values.shape[1])
+
+
+def _arranged(
+    values: np.ndarray,
+    where: str,
+    request: Request,
+    note: str = "",
+    columns: tuple[str, ...] = (),
+) -> Raw:
     kind = recognised(values.shape, values.dtype) if request.kind == "auto" else KINDS[request.kind]
     arranged = arrange(values, kind, where)
+    if request.columns is not None and kind.by_column:
+        columns = tables.numbered(arranged.shape[1])
+        kept = tables.places(request.columns, columns, where)
+        arranged, columns = arranged[:, kept], tuple(columns[k] for k in kept)
     rows = chosen(request.select, request.limit, len(arranged), where)
-    check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where)
+    check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where, batch=BATCH)
     if request.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind.name))))
     mask = None
@@ -195,7 +224,9 @@ def _arranged(values: np.ndarray, where: str, request: Request, note: str = "") 
         mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
         note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
-    return Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], note=note)
+    raw = Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], columns, note)
+    lost = kind.loss(arranged[rows], _columns(raw)) if kind.by_column else ""
+    return replace(raw, note="; ".join(filter(None, (note, lost))))
 
 
 def _taken(values: np.ndarray, arranged: np.ndarray, kind: str) -> str:

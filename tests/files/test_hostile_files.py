@@ -16,6 +16,7 @@ import tifffile
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
+from tiny import TINY, Command, blobs, keys
 
 from abprop.errors import UserError
 from abprop.files.entries import SUFFIXES
@@ -123,6 +124,25 @@ def test_a_name_that_is_no_unicode(tmp_path: Path, refused: Refused):
     with open(path, "wb"):
         pass
     refused(tmp_path, "empty")
+
+
+@pytest.mark.parametrize("name", ["caf\udce9", "up\x1b[2Jup", "-1"])
+def test_names_in_notes_and_tables(name: str, tmp_path: Path, abprop: Command):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, picture in enumerate(blobs(3)):
+        Image.fromarray(picture).save(tmp_path / f"{i}.png")
+        (tmp_path / f"{i}.png").rename(folder / f"{name}{i}.png")
+    holes = np.zeros((3, 8, 8), bool)
+    holes[0] = True
+    note = read(folder, masks=holes).note
+    assert "hidden entirely" in note and note.isprintable()
+    sets = keys(*TINY, "train.iterations=1", "model.latent=2")
+    assert abprop("fit", folder, "--run", tmp_path / "run", *sets).code == 0
+    done = abprop("embed", tmp_path / "run", "-o", tmp_path / "z.csv")
+    assert done.code == 0, done.err
+    text = (tmp_path / "z.csv").read_text("utf-8")
+    assert "\n'-10," in text if name == "-1" else text.replace("\n", "").isprintable()
 
 
 def test_paths_that_are_none(refused: Refused):

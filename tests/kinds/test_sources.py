@@ -15,6 +15,7 @@ from PIL import Image
 
 from abprop.data import Scale
 from abprop.files import limits as limits_module
+from abprop.kinds import images as images_module
 from abprop.sources import read
 
 Refused = Callable[..., str]
@@ -278,7 +279,7 @@ def test_frames_that_were_left_out_are_said(tmp_path: Path, colours: np.ndarray)
 def test_too_much_for_the_memory(folder: Path, monkeypatch, tmp_path: Path, refused: Refused):
     np.savez(tmp_path / "a.npz", np.zeros((9, 100, 100)))
     np.save(tmp_path / "a.npy", np.zeros((9, 100, 100)))
-    monkeypatch.setattr(limits_module, "available_memory", lambda: 2000)
+    monkeypatch.setattr(limits_module, "available_memory", lambda: 12_000)
     refused(folder, "pictures", "GB", "data.limit")
     refused(tmp_path / "a.npz", "a.npz", "GB")
     refused(tmp_path / "a.npy", "a.npy", "GB")
@@ -300,3 +301,27 @@ def test_a_thousand_pictures_take_less_than_a_second(tmp_path: Path):
     begin = time.process_time()
     assert len(read(path)) == 1000
     assert time.process_time() - begin < 1
+
+
+def test_slow_reading_is_told_every_five_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    now = iter(range(0, 100, 2))  # each look at the clock is two seconds after the last
+    monkeypatch.setattr(images_module, "monotonic", lambda: float(next(now)))
+    said: list[str] = []
+    read(folder, say=said.append)
+    assert said == ["reading 3 of 5 pictures"]
+
+
+def test_quick_reading_says_nothing(folder: Path):
+    read(folder, say=pytest.fail)
+
+
+def test_memory_is_counted_for_decoding_and_learning(folder: Path, monkeypatch, refused: Refused):
+    stored = 5 * 12 * 16 * 3
+    learned = 4 * stored  # a batch in float32
+    monkeypatch.setattr(limits_module, "available_memory", lambda: 2 * (stored + learned))
+    assert len(read(folder)) == 5
+    monkeypatch.setattr(limits_module, "available_memory", lambda: 2 * stored)
+    refused(folder, "pictures", "GB", "data.limit")
+    monkeypatch.setattr(limits_module, "available_memory", lambda: 600)  # not even one
+    monkeypatch.setattr("PIL.Image.Image.load", pytest.fail)
+    refused(folder, "p0.png", "GB")

@@ -33,6 +33,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "data.size": ("64x48", "64x48"),
     "data.select": ("0:300", "0:300"),
     "data.limit": ("11", 11),
+    "data.columns": ("age,income", "age,income"),
     "data.range": ("-1:1.5", "-1:1.5"),
     "data.channels": ("grey", "grey"),
     "data.masks": ("not:holes.npz:m", "not:holes.npz:m"),

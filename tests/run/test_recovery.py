@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import FACES, Command, blobs, keys, rows
+from tiny import FACES, TINY, Command, blobs, keys, rows
 
 from abprop.data import ASIDE, MISSING, SECRET, set_aside
 from abprop.data.hiding import hidden_by
@@ -468,3 +468,15 @@ def test_bad_input_is_one_line(case: str, places: dict[str, Path], run_dir: Path
     done = abprop(*(word.format(**places) for word in words))
     assert told.format(**places) in done.complaint
     assert not list(run_dir.parent.rglob("recipe.toml")), "no run of what could not be read"
+
+
+def test_a_recovered_table_can_be_fitted(table: Path, tmp_path: Path, abprop: Command):
+    assert abprop("recover", table, "--draws", "2", "-o", tmp_path / "x.csv").code == 0
+    sets = keys(*TINY, "train.iterations=2", "model.latent=2", "data.columns=b,d")
+    done = abprop("fit", tmp_path / "x.csv", "--run", tmp_path / "again", *sets)
+    assert done.code == 0, done.err
+    run = load(tmp_path / "again")
+    assert run.meta["data"]["columns"] == ["b", "d"] and run.names[0] == load(table).names[0]
+    other = run.read(tmp_path / "x.csv")
+    np.testing.assert_array_equal(other.values, run.signals.values)
+    assert run.read(other.values).shape == (2,)

@@ -150,6 +150,7 @@ def nearest(x: Tensor, train: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     Returns:
         Rows of the blocks taken together (N,) and root mean squared distances (N,), model units.
     """
+    # sklearn's NearestNeighbors keeps all it was fitted to in memory; blocks come one at a time.
     flat = x.flatten(1)
     distances = torch.cat([torch.cdist(flat, block.flatten(1)) for block in train], dim=1)
     best = distances.min(1)

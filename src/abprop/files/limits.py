@@ -11,6 +11,7 @@ from abprop.errors import UserError
 PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
 MEMORY_SHARE = 0.7
+BATCH = 64  # examples that learning holds as float32, at the least
 _REASON_LENGTH = 120
 
 
@@ -22,6 +23,11 @@ def quoted(name: object) -> str:
 def plain(text: str) -> str:
     """Text from a file with nothing in it that could move the cursor."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def shown(name: str) -> str:
+    """A name for a terminal or a table: bytes that are no UTF-8 as escapes, see `plain`."""
+    return plain(name.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def reason(error: BaseException) -> str:
@@ -43,7 +49,9 @@ def check_pixels(width: int, height: int, where: str) -> None:
         )
 
 
-def check_memory(count: int, shape: tuple[int, ...], itemsize: int, where: str) -> None:
+def check_memory(
+    count: int, shape: tuple[int, ...], itemsize: int, where: str, *, batch: int = 0
+) -> None:
     """Refuse data that would take more than 70 % of the memory that is free.
 
     Args:
@@ -51,11 +59,13 @@ def check_memory(count: int, shape: tuple[int, ...], itemsize: int, where: str) 
         shape: shape of one of them.
         itemsize: bytes per number.
         where: the source, quoted.
+        batch: so many of them will be float32 besides, at once.
 
     Raises:
         UserError: too large.
     """
-    need, free = count * prod(shape) * itemsize, available_memory()
+    need = prod(shape) * (count * itemsize + 4 * min(count, batch))
+    free = available_memory()
     if need > MEMORY_SHARE * free:
         each = "x".join(map(str, shape))
         raise UserError(

@@ -16,7 +16,7 @@ import numpy as np
 
 from abprop.errors import UserError
 from abprop.files.arrays import native
-from abprop.files.limits import PIXELS, check_pixels, reason
+from abprop.files.limits import PIXELS, check_memory, check_pixels, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +28,7 @@ _ANIMATED = ("PNG", "GIF", "WEBP")  # an MPO's second picture is a preview
 _MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 _DEEP_PNG = {2: "rgb48le", 4: "ya16le", 6: "rgba64le"}  # colour type: PyAV's name
+_COPIES = 3  # of a picture while it is decoded: Pillow's, ours, and one with its axes in order
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION = 274
 
@@ -93,6 +94,7 @@ def _opened(data: bytes, where: str) -> Image.Image:
             f"{where} declares more than {PIXELS:,} pixels; cut it into smaller ones"
         ) from error
     check_pixels(*image.size, where)
+    check_memory(1, (len(image.getbands()), *image.size[::-1]), _COPIES, where)
     image.load()
     return image
 
@@ -195,6 +197,7 @@ def _picture(
     hidden = None
     if alpha is not None and not alpha.all():
         hidden = _upright(alpha == 0, orientation)[None]
+        values = np.where(hidden, np.zeros((), values.dtype), values)  # no one meant these colours
     return Picture(values, hidden, frames)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,10 +11,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from abprop.checkpoint import write_bytes
 from abprop.errors import UserError
 from abprop.files.limits import quoted, reason
 
 _GAP = 2  # pixels
+
+Encode = Callable[[BinaryIO], object]
 
 
 def save_images(
@@ -69,6 +72,7 @@ def grid(x: np.ndarray, columns: int | None = None) -> np.ndarray:
     rows = -(-count // columns)
     tall, wide = height + _GAP, width + _GAP
     white = np.iinfo(x.dtype).max if x.dtype.kind in "iu" else x.max()
+    # skimage.util.montage rules a frame around the whole as well, and pads before it copies.
     sheet = np.full((channels, rows * tall - _GAP, columns * wide - _GAP), white, dtype=x.dtype)
     for i in range(count):
         top, left = i // columns * tall, i % columns * wide
@@ -94,23 +98,28 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def _save(x: np.ndarray, path: Path) -> Path:
-    """Write under a temporary name, then rename: never half a file under the real one."""
-    encode = _WRITERS[path.suffix.lower()](x, path)
-    partial_file = path.with_name(f".{path.name}.part")
+    return put(path, _WRITERS[path.suffix.lower()](x, path))
+
+
+def put(path: Path, encode: Encode) -> Path:
+    """Write a file whole or not at all, its folder made; returns its path.
+
+    Args:
+        path: where to.
+        encode: writes what it shall hold into a file that is open in memory.
+
+    Raises:
+        UserError: it cannot be written; an old one is untouched.
+    """
+    file = io.BytesIO()
     try:
+        encode(file)
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial_file.open("wb") as file:
-                encode(file)
-            os.replace(partial_file, path)
-        finally:
-            partial_file.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{quoted(path)} cannot be written ({reason(error)})") from error
+        write_bytes(path, file.getvalue())
+    except (OSError, ValueError) as error:  # a UserError is one too: the disk's own words are below
+        cause = error.__cause__ if isinstance(error, UserError) and error.__cause__ else error
+        raise UserError(f"{quoted(path)} cannot be written ({reason(cause)})") from error
     return path
-
-
-Encode = Callable[[BinaryIO], object]
 
 
 def _png_holds(x: np.ndarray) -> bool:

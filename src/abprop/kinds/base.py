@@ -8,7 +8,7 @@ as plain values by dotted key, what it chooses goes back in the same form.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,10 @@ FEWEST_TO_HOLD_OUT = 50
 Asked = Mapping[str, Any]
 
 
+def quiet(line: str) -> None:
+    """Tell no one."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked of the data; see `sources.read`."""
@@ -38,6 +42,8 @@ class Request:
     select: str | int | None
     limit: int | None
     masks: object = None
+    columns: str | None = None
+    say: Callable[[str], None] = quiet
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,14 @@ class Kind:
                 f"{where} is {self.name}, no pictures; leave out data.size and data.channels"
             )
         return native_rows(arranged, rows, where, mask)
+
+    def loss(self, values: np.ndarray, columns: Sequence[str]) -> str:
+        """What keeping the chosen rows as examples loses of them, for a note; "" for nothing."""
+        return ""
+
+    def remarks(self, values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str]) -> str:
+        """What is odd about what is not hidden of the examples, for a note; "" for nothing."""
+        return ""
 
     # Choosing ---------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from abprop.data.choice import chosen
 from abprop.data.masks import Mask, codes, open_masks
 from abprop.errors import UserError
 from abprop.files.arrays import has_channels, is_picture, is_size, native
-from abprop.files.entries import SUFFIXES, pictures_in, unique_names
-from abprop.files.limits import check_memory, quoted
+from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
+from abprop.files.limits import BATCH, check_memory, quoted
 from abprop.files.pictures import Picture, decode
 from abprop.files.sizes import uniform
 from abprop.files.write import save_images
 from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, native_rows
 
+EVERY = 5.0  # seconds between two lines about reading
 MANY = 5000  # pictures that need no shifted copies
 
 
@@ -68,7 +70,8 @@ class Images(Kind):
 
             def pictures() -> Iterable[tuple[Picture, str]]:
                 nonlocal note
-                for i, (row, file) in enumerate(zip(rows.tolist(), files, strict=True)):
+                told = _told(files, request.say)
+                for i, (row, file) in enumerate(zip(rows.tolist(), told, strict=True)):
                     picture = decode(file.read(), file.where)
                     if picture.frames > 1 and not note:
                         note = f"{file.where} has {picture.frames} frames; the first was taken"
@@ -112,9 +115,10 @@ class Images(Kind):
     # Showing and writing ----------------------------------------------------------------------
 
     def tiles(self, x: np.ndarray) -> np.ndarray | None:
-        """Pictures of one or three channels as they are."""
+        """Pictures of one or three channels as they are, grey where there is no number."""
         if x.shape[1] not in (1, 3):
             return None
+        x = np.nan_to_num(x)
         return np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
 
     def suffix(self, shape: Sequence[int], dtype: str) -> str:
@@ -129,6 +133,17 @@ class Images(Kind):
         where = files[0] if len(files) == 1 else path
         what = "pictures" if len(x) > 1 else "picture"
         return f"{len(x)} {what} of {x.shape[3]}x{x.shape[2]}: {where}"
+
+
+def _told(files: Sequence[Entry], say: Callable[[str], None]) -> Iterable[Entry]:
+    """The files, and every so often how far it is."""
+    last = monotonic()
+    for i, file in enumerate(files):
+        now = monotonic()
+        if now - last >= EVERY:
+            say(f"reading {i + 1} of {len(files)} pictures")
+            last = now
+        yield file
 
 
 def opened(request: Request, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
@@ -180,7 +195,7 @@ def _stack(
     for row, (picture, here) in enumerate(pictures):
         if not row:
             first, shape, dtype = here, picture.values.shape, picture.values.dtype
-            check_memory(count, shape, dtype.itemsize, where)
+            check_memory(count, shape, dtype.itemsize, where, batch=BATCH)
             values = np.empty((count, *shape), dtype=dtype)
         _check_same(picture.values, values[0], here, first)
         values[row] = picture.values

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from abprop.files.arrays import is_small_picture
+from abprop.kinds import columns as about
 from abprop.kinds.base import Kind
 
 
@@ -13,7 +16,7 @@ class Table(Kind):
 
     name, one, many = "table", "row", "rows"
     preset, reads_as, by_column = "table", "table", True
-    figures = ()
+    figures = ("columns", "rows")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """One or two axes, unless it looks like a grey picture."""
@@ -24,3 +27,11 @@ class Table(Kind):
         if values.ndim == 1:
             return values[:, None]
         return values if values.ndim == 2 else None
+
+    def loss(self, values: np.ndarray, columns: Sequence[str]) -> str:
+        """Whole numbers that float32 cannot hold."""
+        return about.loss(values, columns)
+
+    def remarks(self, values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str]) -> str:
+        """Columns that are empty, constant or squeezed by an outlier."""
+        return about.remarks(values, hidden, columns)

@@ -6,25 +6,31 @@ data cannot be found, or signals of this shape are no pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
-from abprop.data import Signals
+from abprop.data import MISSING, SECRET, Signals, Views
+from abprop.data.signals import Ids
 from abprop.errors import UserError
 from abprop.evaluate import nearest
+from abprop.files.tables import numbered
 from abprop.files.write import grid
 from abprop.report.page import Figure, Table
+from abprop.report.words import number
 from abprop.run import Run
 
 FEW = 12
+ROWS, WIDE = 8, 20  # of a table that are written out
+SCORED = 1000  # rows of a table that are reconstructed
 Shown = Sequence[Figure | Table]
 
 
 def sheet(run: Run, x: np.ndarray, columns: int | None = None) -> np.ndarray | None:
-    """Signals in data units as one sheet of 8-bit pixels, (H, W, 3) or (H, W)."""
-    tiles = run.kind.tiles(run.scale.to_model(x))
+    """Signals in model units as one sheet of 8-bit pixels, (H, W, 3) or (H, W)."""
+    tiles = run.kind.tiles(x)
     if tiles is None:
         return None
     whole = grid(tiles, columns)
@@ -32,11 +38,17 @@ def sheet(run: Run, x: np.ndarray, columns: int | None = None) -> np.ndarray | N
 
 
 def figure(
-    run: Run, title: str, caption: str, x: np.ndarray, columns: int | None = None
+    run: Run, title: str, caption: str, *parts: np.ndarray, columns: int | None = None
 ) -> list[Figure]:
-    """Signals in data units as a figure, if they can be shown as pictures."""
-    image = sheet(run, x, columns)
+    """Signals in model units, part after part, as a figure if they can be shown as pictures."""
+    image = sheet(run, np.concatenate(parts), columns)
     return [] if image is None else [Figure(title, caption, image)]
+
+
+def seen(signals: Signals | Views, ids: Ids) -> np.ndarray:
+    """Some signals in model units, 0 (grey) where no one knows them or a mask hides them."""
+    x, codes = signals.scale.to_model(signals.values_of(ids)), signals.codes(ids)
+    return x if codes is None else np.where(np.isin(codes, (MISSING, SECRET)), np.float32(0), x)
 
 
 def own(run: Run) -> Signals | None:
@@ -56,6 +68,7 @@ def reconstructions(run: Run) -> Shown:
     parts = run.split
     held = parts.heldout
     shown = (parts.train if held is None else held).take(np.arange(FEW)[: len(held or parts.train)])
+    first = np.arange(len(shown))
     if held is None:
         answers, what = run.decode(run.z[: len(shown)]), "Training"
         words = "Training examples (above) and f(z) at the z they were learned with (below)."
@@ -65,27 +78,28 @@ def reconstructions(run: Run) -> Shown:
             "Examples the generator never learned from (above) and f(z) at their most probable z "
             "(below)."
         )
-    pairs = np.concatenate([shown.stored().values, answers])
-    return figure(run, f"{what} reconstructions", words, pairs, len(shown))
+    pairs = seen(shown, first), run.scale.to_model(answers)
+    return figure(run, f"{what} reconstructions", words, *pairs, columns=len(shown))
 
 
 def _from_measurements(run: Run) -> Shown:
     """What learning made of its measurements, below the signals where these are known."""
     shown = run.signals.take(np.arange(min(FEW, len(run.signals))))
-    x = run.reconstruct(shown)
+    x = run.scale.to_model(run.reconstruct(shown))
     if run.recipe.data.operator:
         words = "f(z) at the z that explains the measurements best."
-        return figure(run, "From the measurements", words, x, len(x))
+        return figure(run, "From the measurements", words, x, columns=len(x))
     words = "Signals of which only measurements were seen (above) and f(z) from these (below)."
-    pairs = np.concatenate([shown.values, x])
-    return figure(run, "From the measurements", words, pairs, len(x))
+    known = seen(shown, np.arange(len(x)))
+    return figure(run, "From the measurements", words, known, x, columns=len(x))
 
 
 def samples(run: Run) -> Shown:
     """New signals."""
     columns = 16 if run.shape[-1] <= 64 else 8
     words = "New signals f(z), z drawn from the learned prior; not chosen."
-    return figure(run, "Samples", words, run.sample(64), columns)
+    x = run.scale.to_model(run.sample(64))
+    return figure(run, "Samples", words, x, columns=columns)
 
 
 def plane(run: Run) -> Shown:
@@ -93,7 +107,8 @@ def plane(run: Run) -> Shown:
     if not run.plane:
         return []
     words = "f(z) for z over [-2, 2] x [-2, 2]."
-    return figure(run, "The latent plane", words, run.latent_grid(), 9)
+    x = run.scale.to_model(run.latent_grid())
+    return figure(run, "The latent plane", words, x, columns=9)
 
 
 def interpolation(run: Run) -> Shown:
@@ -104,23 +119,23 @@ def interpolation(run: Run) -> Shown:
         "Along great circles between the latents of the first four training examples, in the "
         "corners."
     )
-    return figure(run, "Interpolation", words, run.interpolate(), 8)
+    x = run.scale.to_model(run.interpolate())
+    return figure(run, "Interpolation", words, x, columns=8)
 
 
 def nearest_neighbours(run: Run) -> Shown:
     """Samples beside the training signals most like them."""
     if own(run) is None or run.measured:
         return []
-    made, train = run.sample(64)[:FEW], run.split.train
+    made, train = run.scale.to_model(run.sample(64)[:FEW]), run.split.train
     blocks = (train.batch(torch.arange(i, min(i + 512, len(train))))[0]
               for i in range(0, len(train), 512))  # fmt: skip
-    rows, _ = nearest(torch.from_numpy(run.scale.to_model(made)), blocks)
-    pairs = np.concatenate([made, train.values_of(rows)])
+    rows, _ = nearest(torch.from_numpy(made), blocks)
     words = (
         f"The first samples (above) and the training {run.kind.many} nearest to them in squared "
         "error, copies included (below)."
     )
-    return figure(run, "Is it memory?", words, pairs, len(made))
+    return figure(run, "Is it memory?", words, made, seen(train, rows), columns=len(made))
 
 
 def source(run: Run) -> Shown:
@@ -128,19 +143,18 @@ def source(run: Run) -> Shown:
     signals = own(run)
     if signals is None:
         return []
-    return figure(run, "The picture", "All there was to learn from.", signals.values)
+    x = seen(signals, np.arange(len(signals)))
+    return figure(run, "The picture", "All there was to learn from.", x)
 
 
 def crops(run: Run) -> Shown:
     """Cut examples and what the generator makes of them."""
     if own(run) is None:
         return []
-    shown = run.split.train.take(np.arange(min(8, len(run.names)))).stored()
-    pairs = np.concatenate([shown.values, run.decode(run.z[: len(shown)])])
-    words = (
-        f"{run.kind.many.capitalize()} (above) and f(z) at the z they were learned with (below)."
-    )
-    return figure(run, run.kind.many.capitalize(), words, pairs, len(shown))
+    count, many = min(8, len(run.names)), run.kind.many.capitalize()
+    pairs = seen(run.split.train, np.arange(count)), run.scale.to_model(run.decode(run.z[:count]))
+    words = f"{many} (above) and f(z) at the z they were learned with (below)."
+    return figure(run, many, words, *pairs, columns=count)
 
 
 def synthesis(run: Run) -> Shown:
@@ -150,7 +164,65 @@ def synthesis(run: Run) -> Shown:
     signals = own(run)
     side = 256 if signals is None else min(256, *signals.shape[1:])
     words = "A new picture, twice as large each way; no crop of it was chosen."
-    return figure(run, "Synthesis", words, run.sample(1, size=(2 * side,) * (len(run.shape) - 1)))
+    x = run.sample(1, size=(2 * side,) * (len(run.shape) - 1))
+    return figure(run, "Synthesis", words, run.scale.to_model(x))
+
+
+# Tables ---------------------------------------------------------------------------------------
+
+
+def columns(run: Run) -> Shown:
+    """Each column: how much of it was seen, how it is spread, how well it is told."""
+    signals = own(run)
+    if signals is None or run.measured:
+        return []
+    some = signals if len(signals) <= SCORED else signals.take(np.arange(SCORED))
+    found = run.reconstruct(some).astype(np.float64)
+    told = []
+    for c, name in enumerate(headings(run)):
+        known = _known(signals)[:, c]
+        values = signals.values[known, c].astype(np.float64)
+        scored = known[: len(some)]
+        error = found[scored, c] - some.values[scored, c]
+        rmse = float(np.sqrt(np.mean(error**2))) if scored.any() else math.nan
+        spread = (values.mean(), values.std()) if len(values) else (math.nan, math.nan)
+        note = run.kind.remarks(signals.values[:, c : c + 1], ~known[:, None], [name])
+        told.append((name, 100 * float(known.mean()), *map(float, spread), rmse, note))
+    header = ("column", "observed, %", "mean", "sd", "RMSE of f(z)", "note")
+    return [Table("Columns, in their own units", header, told)]
+
+
+def rows(run: Run) -> Shown:
+    """The first rows, and what f(z) makes of each cell."""
+    signals = own(run)
+    if signals is None or run.measured:
+        return []
+    shown = signals.take(np.arange(min(ROWS, len(signals))))
+    found, known = run.reconstruct(shown), _known(shown)
+    told = [
+        [name, *(
+            f"{number(was)} → {number(now)}" if seen_ else f"{number(now)}*"
+            for was, now, seen_ in zip(*map(np.ndarray.tolist, (a, b, k)), strict=True)
+        )]
+        for name, a, b, k in zip(
+            shown.names, shown.values[:, :WIDE], found[:, :WIDE], known[:, :WIDE], strict=True
+        )
+    ]  # fmt: skip
+    title = "The first rows: observed → f(z) (* was missing)"
+    return [Table(title, ["row", *headings(run)[:WIDE]], told)]
+
+
+def headings(run: Run) -> list[str]:
+    """The names of a table's columns."""
+    return list(run.meta["data"]["columns"] or numbered(run.shape[0]))
+
+
+def _known(signals: Signals) -> np.ndarray:
+    """Bool (N, C), what may be looked at."""
+    codes = signals.codes(np.arange(len(signals)))
+    if codes is None:
+        return np.ones(signals.values.shape, dtype=bool)
+    return ~np.isin(codes, (MISSING, SECRET))
 
 
 FIGURES: dict[str, Callable[[Run], Shown]] = {
@@ -162,4 +234,6 @@ FIGURES: dict[str, Callable[[Run], Shown]] = {
     "source": source,
     "crops": crops,
     "synthesis": synthesis,
+    "columns": columns,
+    "rows": rows,
 }

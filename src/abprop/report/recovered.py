@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from abprop.data import MISSING, Signals
-from abprop.errors import UserError
 from abprop.evaluate import Answer
 from abprop.evaluate.recovery import KEPT
-from abprop.files.write import grid, save_images
-from abprop.report.page import Figure, Page, write
+from abprop.files.write import grid, put, save_images
+from abprop.report.figures import WIDE, headings
+from abprop.report.page import Figure, Page, Table, write
+from abprop.report.words import number
 from abprop.run import Run
 
 SHOWN = 8  # signals on the page
@@ -39,9 +40,13 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
         return f"{len(answer.mean)} signals with their uncertainty: {path}"
     names = list(answer.names)
     if path.suffix or answer.mean.ndim != 4:
+        folder = not path.suffix
         said = run.write(answer.mean, path, names)
-        if not path.suffix:
+        if folder:
             _write_arrays(path / "recovered.npz", answer)
+        if folder and answer.mean.ndim == 2:
+            write(path / "recovered.html", _page(run, signals, answer))
+            said = f"{said}; page: {path / 'recovered.html'}"
         return said
     said = _write_pictures(run, answer, path, names)
     _write_arrays(path / "recovered.npz", answer)
@@ -51,21 +56,17 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
 
 
 def _write_arrays(path: Path, answer: Answer) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path,
-            mean=answer.mean,
-            sd=answer.sd,
-            q05=answer.low,
-            q50=answer.median,
-            q95=answer.high,
-            draws=answer.draws,
-            hidden=answer.hidden,
-            names=np.asarray(answer.names),
-        )
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror or error})") from error
+    arrays = {
+        "mean": answer.mean,
+        "sd": answer.sd,
+        "q05": answer.low,
+        "q50": answer.median,
+        "q95": answer.high,
+        "draws": answer.draws,
+        "hidden": answer.hidden,
+        "names": np.asarray(answer.names),
+    }
+    put(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def _write_pictures(run: Run, answer: Answer, folder: Path, names: list[str]) -> str:
@@ -106,6 +107,7 @@ def _page(run: Run, signals: Signals, answer: Answer) -> Page:
     share = float(np.broadcast_to(hidden, answer.mean.shape).mean())
     there = answer.sd[np.broadcast_to(hidden, answer.sd.shape)]
     spread = float(np.sqrt(np.mean(np.square(there)))) if there.size else 0.0
+    table = answer.mean.ndim == 2
     return Page(
         title=f"{run.folder.name}: what was hidden",
         subtitle=f"{len(answer.names)} signals, {100 * share:.0f} % of their entries filled in",
@@ -119,8 +121,22 @@ def _page(run: Run, signals: Signals, answer: Answer) -> Page:
             "that the mean lacks, and where draws differ nothing in the data decides.",
             "The width of the intervals is calibrated on observed entries that were set aside.",
         ],
-        figures=[figure(run, signals, answer)],
+        figures=[] if table else [figure(run, signals, answer)],
+        tables=[rows(run, answer)] if table else [],
     )
+
+
+def rows(run: Run, answer: Answer) -> Table:
+    """The first rows of a table, what was filled in with its standard deviation."""
+    told = []
+    for i, name in enumerate(answer.names[:SHOWN]):
+        cells = zip(answer.mean[i].tolist(), answer.sd[i].tolist(), answer.hidden[i], strict=True)
+        told.append([
+            name,
+            *(f"{number(v)} ± {number(sd)} *" if gone else number(v) for v, sd, gone in cells),
+        ][: WIDE + 1])  # fmt: skip
+    title = "The first rows (* was missing or hidden: mean ± standard deviation)"
+    return Table(title, ["row", *headings(run)[:WIDE]], told)
 
 
 def figure(run: Run, signals: Signals, answer: Answer, count: int = SHOWN) -> Figure:

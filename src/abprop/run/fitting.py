@@ -15,6 +15,7 @@ from abprop.alternate import Step
 from abprop.data import Signals
 from abprop.diagnostics import advice
 from abprop.errors import UserError
+from abprop.files.limits import shown
 from abprop.grammar import parse_duration
 from abprop.kinds import KINDS
 from abprop.learning import Clock, Learning, Score, arithmetic, planned
@@ -145,7 +146,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     old = read_recipe(folder) if found is not None else None
     recipe = asked.over(None) if old is None else asked.resuming(old)
     threads = machine.set_threads(recipe.run.threads)
-    signals = load_data(recipe, source)
+    signals = load_data(recipe, source, progress.say)
     if old is None:  # what suits the kind of data lies below what was asked
         recipe = asked.over(KINDS[signals.kind].preset)
     if signals.note:
@@ -271,7 +272,7 @@ def _name_diverged(session: Session, step: Step, progress: Progress) -> None:
     learning, bad = session.learning, step.ids[step.info.diverged].unique()
     if len(bad):
         rows = [int((learning.latents.ids == i).nonzero()[0]) for i in bad[:3]]
-        names = ", ".join(session.split.train.take(rows).names)
+        names = ", ".join(map(shown, session.split.train.take(rows).names))
         progress.say(
             f"note: {len(bad)} examples' chains left the finite numbers at iteration {learning.t} "
             f"({names}); put back and slowed"

@@ -118,6 +118,7 @@ class DataKeys(_Section):
     size: Size | None = _key(None, "pictures are cropped and resized to this, WxH; else as is")
     select: Select | None = _key(None, "use only these examples, e.g. 0:300 or 3,17,42")
     limit: Positive | None = _key(None, "use at most so many examples, the first ones")
+    columns: Text | None = _key(None, "table: use only these columns, e.g. age,income")
     range: Range | None = _key(None, "data values that become -1 and 1, low:high; else from type")
     channels: Literal["keep", "grey", "rgb"] = _key(
         "keep", "colours of pictures: keep, grey or rgb"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,15 @@ from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_a
 from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
+from abprop.kinds.base import quiet
 from abprop.noise import Noise
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
 from abprop.sources import read
 
 
-def load_data(recipe: Recipe, source: object = None) -> Signals:
-    """The signals a recipe names, or the same from somewhere else."""
+def load_data(recipe: Recipe, source: object = None, say: Callable[[str], None] = quiet) -> Signals:
+    """The signals a recipe names, or the same from somewhere else; `say` is told how far it is."""
     data = recipe.data
     return read(
         data.source if source is None else source,
@@ -34,6 +37,8 @@ def load_data(recipe: Recipe, source: object = None) -> Signals:
         masks=data.masks,
         hide=data.hide,
         seed=recipe.seed,
+        columns=data.columns,
+        say=say,
     )
 
 
@@ -74,6 +79,8 @@ def read_alike(
         masks=wish.masks if masks is None else masks,
         hide=wish.hide if hide is None else hide,
         seed=recipe.seed,
+        # An array holds a run's columns and no others.
+        columns=wish.columns or (own.columns if isinstance(source, str | Path) else None),
     )
     if signals.shape != shape and not own.operator:  # the matrix checks measurements
         had, got = ("x".join(map(str, some)) for some in (shape, signals.shape))
