@@ -26,6 +26,8 @@ class Clock:
 
     def __init__(self, **seconds: float) -> None:
         self.seconds, self.now, self.passes = seconds, 0.0, 0
+        self.held: set[int] = set()  # passes that another program keeps waiting
+        self.rows = 0  # of the largest
 
     def __call__(self) -> float:
         return self.now
@@ -47,6 +49,8 @@ class Timed(ConvGenerator):
     def freeze(self) -> Frozen:
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
             self.clock.passes += 1
+            self.clock.rows = max(self.clock.rows, len(z))
+            self.clock.now += 0.1 * (self.clock.passes in self.clock.held)
             self.clock.now += self.clock.seconds[str(self.dtype).removeprefix("torch.")]
             return torch.zeros(len(z), *self.signal_shape), lambda v: z
 
@@ -76,6 +80,13 @@ def test_a_trial_of_slow_passes_ends(knows: None) -> None:
         torch.bfloat16
     )
     assert clock.passes <= 7
+
+
+def test_a_pass_that_was_kept_waiting_does_not_count(knows: None) -> None:
+    clock = Clock(float32=0.001, bfloat16=0.0005)
+    clock.held = {1, 2, 7}
+    found = machine.precision("auto", CPU, clock.network((1, 16, 16)), 8, clock=clock)
+    assert found == torch.bfloat16 and clock.rows == 8
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
