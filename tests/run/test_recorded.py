@@ -131,6 +131,16 @@ def test_a_recorded_device_that_is_gone(half: Path, shelf: Path, abprop: Command
     assert chosen(half)[0] == "cpu"
 
 
+def test_a_run_of_a_larger_machine_is_loaded_with_the_threads_there_are(
+    half: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rewritten(half, threads=64)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    load(half)
+    assert torch.get_num_threads() == 2
+    assert chosen(half)[2] == 64
+
+
 def test_a_recipe_that_left_it_open_goes_on_as_it_began(
     half: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ):

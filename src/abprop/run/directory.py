@@ -101,7 +101,8 @@ def load(
     found = newest(folder, say)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
-    machine.set_threads(recipe.run.threads)
+    # Threads that wait for a processor crawl; those of a larger machine would.
+    machine.set_threads(min(recipe.run.threads, machine.cores()))
     return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
 
 
