@@ -69,7 +69,7 @@ class Trace(NamedTuple):
 
 def leading(z: Tensor) -> Tensor:
     """Directions of the largest variances of z (N, k, ...) over channels, (k, at most LEADING)."""
-    rows = z.movedim(1, -1).reshape(-1, z.shape[1]).double()
+    rows = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu().double()
     centred = rows - rows.mean(0)
     vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors
     return vectors.flip(1)[:, :LEADING].to(z)
@@ -108,7 +108,7 @@ def watch(
         watched.append(torch.cat((info.log_p[:, None], along), 1))
         accepted.append(info.accepted.mean())
         stable.append(info.stable.mean())
-    told = torch.stack(watched).double().cpu().numpy()  # (visits, N K, 1 + m)
+    told = torch.stack(watched).cpu().double().numpy()  # (visits, N K, 1 + m)
     told = np.moveaxis(told.reshape(visits, -1, chains, told.shape[-1]), 2, 0)
     return Trace(told, torch.stack(accepted).mean().item(), torch.stack(stable).mean().item())
 

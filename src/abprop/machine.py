@@ -1,14 +1,27 @@
-"""What the run runs on: device, precision, threads, memory."""
+"""What the run runs on: device, precision, threads, memory, and what a container leaves of them."""
 
 from __future__ import annotations
 
+import math
 import os
-import resource
 import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
+import psutil
 import torch
 
 from abprop.errors import UserError, unknown
+from abprop.networks import Generator, LinearGenerator
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TRIAL = 1.0  # seconds at most, about, to find out which precision is faster
+ROUNDS = 8  # of both, in that time
+GAIN = 0.05  # of the time that bfloat16 has to save: it is the coarser one
+ROOT = Path("/")
+
+# Device ---------------------------------------------------------------------------------------
 
 
 def device(name: str) -> torch.device:
@@ -22,32 +35,118 @@ def device(name: str) -> torch.device:
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
         raise unknown("device", name, ("auto", "cpu", "cuda", "mps"))
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not _has_mps()):
+    if not has(name):
         raise UserError(f"--device {name}: no such device here; use --device auto")
     try:
-        return torch.device(name)
+        found = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"--device {name}: no such device; use --device auto") from error
+    if kind == "cuda":
+        _repeat_on_cuda()
+    return found
+
+
+def has(name: str) -> bool:
+    """Whether a kind of device is here, e.g. "cuda" or "cuda:0"."""
+    there = {"cuda": torch.cuda.is_available, "mps": _has_mps}
+    return there.get(name.partition(":")[0], lambda: True)()
 
 
 def _has_mps() -> bool:
     return torch.backends.mps.is_available()
 
 
-def precision(name: str, where: torch.device) -> torch.dtype:
-    """float32, or bfloat16 where the processor multiplies it faster; auto finds out."""
+def _repeat_on_cuda() -> None:
+    """The same bits each time, and float32 that is float32: TF32 keeps 10 bits of 23."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+# Precision ------------------------------------------------------------------------------------
+
+
+def precision(
+    name: str,
+    where: torch.device,
+    make: Callable[[torch.dtype], Generator],
+    rows: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> torch.dtype:
+    """float32 or bfloat16; auto measures which of them is faster here, for about a second.
+
+    That a processor knows bfloat16 says little: some take it apart and are slower.
+
+    Args:
+        name: auto, float32 or bfloat16.
+        where: the device.
+        make: the run's network on that device, computing in a precision.
+        rows: examples in one pass.
+        clock: seconds.
+    """
     if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+        return PRECISIONS[name]
+    if not _knows_bfloat16(where):
+        return torch.float32
+    exact = make(torch.float32)
+    if isinstance(exact, LinearGenerator) or not exact.signal_shape[1:]:  # small, and of numbers
+        return torch.float32
+    coarse, fine = _timed((make(torch.bfloat16), exact), where, rows, clock)
+    return torch.bfloat16 if coarse <= (1 - GAIN) * fine else torch.float32
+
+
+def _knows_bfloat16(where: torch.device) -> bool:
+    """Whether it is worth a try: elsewhere it is emulated, which may take minutes to find out."""
     if where.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = where.type == "cpu" and _cpu_multiplies_bfloat16()
-    return torch.bfloat16 if fast else torch.float32
+        return torch.cuda.is_bf16_supported()
+    if where.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _cpu_multiplies_bfloat16() -> bool:
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+def _timed(
+    networks: tuple[Generator, ...], where: torch.device, rows: int, clock: Callable[[], float]
+) -> list[float]:
+    """Seconds of one pass of each, forward and back: the best of several, taken in turns."""
+    began, one = clock(), _pass(networks[-1], where, 1)
+    alone = math.inf
+    for _ in range(4):  # what happens once happens at the first, and any may be kept waiting
+        before = clock()
+        one()
+        alone = min(alone, clock() - before)
+        if clock() - began > TRIAL / 4:
+            break
+    rows = max(1, min(rows, int(TRIAL / (2 * ROUNDS) / max(alone, 1e-9))))
+    passes = [_pass(network, where, rows) for network in networks]
+    for step in passes:
+        step()
+    best = [math.inf] * len(passes)
+    for _ in range(ROUNDS):
+        for i, step in enumerate(passes):
+            before = clock()
+            step()
+            best[i] = min(best[i], clock() - before)
+        if clock() - began > TRIAL:
+            break
+    return best
+
+
+def _pass(network: Generator, where: torch.device, rows: int) -> Callable[[], None]:
+    frozen, random = network.freeze(), torch.Generator().manual_seed(0)
+    z = torch.randn(rows, *network.latent_shape, generator=random).to(where)
+
+    def step() -> None:
+        x, pullback = frozen(z)
+        pullback(x)
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+
+    return step
+
+
+# Threads and memory ---------------------------------------------------------------------------
 
 
 def set_threads(wanted: int) -> int:
@@ -62,16 +161,104 @@ def set_threads(wanted: int) -> int:
     return torch.get_num_threads()
 
 
-def cores() -> int:
-    """Processors that this process may use."""
+def cores(root: Path = ROOT) -> int:
+    """Processors that this process may use.
+
+    Args:
+        root: of the file system that says what a container may use.
+    """
     if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _quota(root))))
+
+
+def available_memory(root: Path = ROOT) -> int:
+    """Bytes that can be had without swapping, as far as the system and the container tell.
+
+    Args:
+        root: as for `cores`.
+    """
+    return min(psutil.virtual_memory().available, max(0, _memory_left(root)))
 
 
 def peak_memory(where: torch.device) -> int:
     """Bytes this process has held at most, on the GPU if it runs there."""
     if where.type == "cuda":
         return torch.cuda.max_memory_allocated(where)
+    try:
+        import resource
+    except ImportError:  # Windows
+        told = psutil.Process().memory_info()
+        return getattr(told, "peak_wset", told.rss)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+# Containers -----------------------------------------------------------------------------------
+# Linux limits groups of processes (cgroups). A group lies within others: the tightest limit holds.
+
+
+def _quota(root: Path) -> float:
+    """Processors' worth of time that the tightest group allows."""
+    found = [math.inf]
+    for group in _groups(root, "cpu"):
+        quota, period = _number(group / "cpu.max"), _number(group / "cpu.max", 1)
+        if quota is None:
+            quota = _number(group / "cpu.cfs_quota_us")
+            period = _number(group / "cpu.cfs_period_us")
+        if quota and period and quota > 0 and period > 0:
+            found.append(quota / period)
+    return min(found)
+
+
+def _memory_left(root: Path) -> int:
+    """Bytes that the tightest group has left; cached files are given back when they are needed."""
+    found = [1 << 62]
+    names = (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    )
+    for group in _groups(root, "memory"):
+        for most, now, cached in names:
+            limit, used = _number(group / most), _number(group / now)
+            if limit is not None and used is not None:
+                found.append(limit - used + _table(group / "memory.stat").get(cached, 0))
+    return min(found)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Folders of this process's groups, from its own up to the outermost that can be seen."""
+    base = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, names, path = (*line.split(":", 2), "", "")[:3]
+        if names and controller not in names.split(","):
+            continue
+        top = base / controller if names else base  # version 1 has a tree for each controller
+        inner = [part for part in path.split("/") if part]
+        if ".." in inner:  # outside of what this container sees
+            inner = []
+        for depth in range(len(inner), -1, -1):
+            yield top.joinpath(*inner[:depth])
+
+
+def _number(path: Path, index: int = 0) -> int | None:
+    """A whole number among a file's words; None if there is none, as where it says "max"."""
+    words = _text(path).split()
+    try:
+        return int(words[index])
+    except (IndexError, ValueError):
+        return None
+
+
+def _table(path: Path) -> Mapping[str, int]:
+    pairs = (line.split() for line in _text(path).splitlines())
+    return {p[0]: int(p[1]) for p in pairs if len(p) == 2 and p[1].isdecimal()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""

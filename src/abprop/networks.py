@@ -149,8 +149,8 @@ class ConvGenerator(Generator):
         latent_shape: (d,) or (k, *grid) with one grid length per axis of the signal.
         signal_shape: (C, *size).
         channels: width of the finest hidden layer; doubled at each coarser one, up to 8 times.
-        dtype: precision of the convolutions (weights stay as they are); bfloat16 is 2 to 4 times
-            as fast where the processor knows it.
+        dtype: precision of the convolutions (weights stay as they are, and so does the last layer);
+            bfloat16 is 2 to 4 times as fast where the processor knows it well.
 
     Raises:
         UserError: the latent's form does not fit the signal.
@@ -215,22 +215,22 @@ class ConvGenerator(Generator):
     @torch.no_grad()
     def freeze(self) -> Frozen:
         """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
-        weights = [self._cast(w) for w in self.weights]
-        last, dense = self._last_weights(), _padded(self.dense)
+        weights = [self._cast(w) for w in self.weights[:-1]]
+        final, last = self._cast(self.weights[-1], self.wide), self._last_weights()
+        dense = _padded(self.dense)
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
             hidden = [F.leaky_relu_(self._expand(z), SLOPE)]
-            for w, b in zip(weights[:-1], self.biases[:-1], strict=True):
+            for w, b in zip(weights, self.biases[:-1], strict=True):
                 hidden.append(F.leaky_relu_(self._up(hidden[-1], w, b), SLOPE))
             canvas = self._last(hidden[-1], *last)
             x = self._finish(canvas, z)
 
             @torch.no_grad()
             def pullback(v: Tensor) -> Tensor:
-                g = self._unfinish(v, x, canvas)
-                g = self._down(g, weights[-1], padding=1)
-                for w, h in zip(reversed(weights[:-1]), reversed(hidden[1:]), strict=True):
+                g = self._down(self._unfinish(v, x, canvas), final, padding=1).to(self.dtype)
+                for w, h in zip(reversed(weights), reversed(hidden[1:]), strict=True):
                     g = self._down(_unrelu(g, h), w, padding=1 + self.stationary)
                 return self._contract(_unrelu(g, hidden[0]), dense)
 
@@ -245,7 +245,13 @@ class ConvGenerator(Generator):
         self.dense.copy_(self.dense @ root)
 
     # The layers, and their transposes. The dense layer keeps z's precision: rounding z to bfloat16
-    # would leave steps smaller than 2^-9 |z| without effect.
+    # would leave steps smaller than 2^-9 |z| without effect. The last layer is at least float32: 8
+    # bits of an answer would be steps that can be seen, and heard.
+
+    @property
+    def wide(self) -> torch.dtype:
+        """Precision of the last layer."""
+        return torch.promote_types(self.dtype, torch.float32)
 
     def _expand(self, z: Tensor) -> Tensor:
         h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)
@@ -273,10 +279,11 @@ class ConvGenerator(Generator):
         w, b = self.weights[-1], self.biases[-1]
         if self.dims == 2:
             w, b = _subpixel(w), b.repeat_interleave(4)
-        return self._cast(w), b.to(self.dtype)
+        return self._cast(w, self.wide), b.to(self.wide)
 
     def _last(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
         """The last layer on its whole canvas, of which a map's outermost ring is not valid."""
+        h = h.to(w.dtype)
         if self.dims == 0:
             return F.linear(h, w.T, b)
         if self.dims == 2:  # few output channels: several times faster as a plain convolution
@@ -288,7 +295,7 @@ class ConvGenerator(Generator):
         return torch.tanh(x) if self.dims else x  # a table has no bounded range
 
     def _unfinish(self, v: Tensor, x: Tensor, canvas: Tensor) -> Tensor:
-        g = (v * (1 - x.square()) if self.dims else v).to(self.dtype)
+        g = (v * (1 - x.square()) if self.dims else v).to(self.wide)
         if g.shape == canvas.shape:
             return g
         full = torch.zeros_like(canvas)
@@ -307,9 +314,9 @@ class ConvGenerator(Generator):
         shrink = 2 ** (self.stages + 1) - 4 if self.stationary else 0
         return tuple(n * 2**self.stages - shrink for n in self.grid)
 
-    def _cast(self, w: Tensor) -> Tensor:
+    def _cast(self, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         layout = _FORMAT.get(w.ndim - 2, torch.preserve_format)
-        return w.to(self.dtype, memory_format=layout)
+        return w.to(dtype or self.dtype, memory_format=layout)
 
 
 def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> int:

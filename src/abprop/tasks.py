@@ -175,7 +175,15 @@ def spread(
     state, _ = infer(model, y, A, State.begin(z), LeimkuhlerMatthews(), steps=steps, noise=noise,
                      metric=metric, chunk=chunk)  # fmt: skip
     residual = A(generate(model, state.z, chunk=chunk)) - y
-    return (residual.double().square().sum() / A.count.double().sum()).item()
+    return mean_square(residual, A)
+
+
+def mean_square(residual: Tensor, A: Operator) -> float:
+    """Mean of squares over all numbers that A measures, summed in 64 bits.
+
+    On the CPU: there are devices without 64-bit floats.
+    """
+    return (residual.cpu().double().square().sum() / A.count.cpu().double().sum()).item()
 
 
 class Recovered(NamedTuple):

@@ -39,7 +39,7 @@ def bench(runs: int, say: Callable[[str], None]) -> dict[str, Any]:
     """
     where = machine.device("auto")
     threads = machine.set_threads(0)
-    dtype = machine.precision("auto", where)
+    dtype = machine.precision("auto", where, lambda dtype: _network(where, dtype), BATCH)
     say(f"one Langevin step, {BATCH} faces of 64x64, d = {LATENT}, {CHANNELS} channels, {where}")
     textbook, ours = _textbook(where), _ours(where, dtype)
     for step in (textbook, ours):

@@ -30,7 +30,9 @@ RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="one file, or a folder")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe key")]
 Data = Annotated[str | None, typer.Option(help="where the run's data are now")]
-Device = Annotated[str, typer.Option(help="auto, cuda, mps or cpu")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cuda, mps or cpu; if not given, what it was learned on")
+]
 Masks = Annotated[
     str | None, typer.Option(help="what is hidden (white, True): a folder, file or file.npz:key")
 ]
@@ -151,7 +153,7 @@ def sample(
     size: Annotated[str | None, typer.Option(help="WxH, for a model of a texture")] = None,
     seed: Annotated[int, typer.Option(help="another seed, other samples")] = 0,
     out: Out = None,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """New signals from the learned prior."""
     from abprop.run import load
@@ -180,7 +182,7 @@ def reconstruct(
     out: Out = None,
     set_: Sets = None,
     data: Data = None,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """The nearest signals the generator can make."""
     from abprop.run import load
@@ -197,7 +199,7 @@ def interpolate(
     ids: Annotated[str | None, typer.Option(help="four training ids, e.g. 3,17,42,99")] = None,
     side: Annotated[int, typer.Option(min=2, max=64, help="signals along an edge")] = 8,
     out: Out = None,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """A sheet between four examples; over the plane of latents when there are two."""
     from abprop.run import load
@@ -226,7 +228,7 @@ def embed(
     out: Out = None,
     set_: Sets = None,
     data: Data = None,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """Latents as .csv or .npz, one row for each example, with its name."""
     from abprop.files.tables import save_latents
@@ -251,7 +253,7 @@ def recover(
     out: Out = None,
     set_: Sets = None,
     data: Data = None,
-    device: Device = "auto",
+    device: Device = None,
 ) -> None:
     """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is."""
     from abprop.run import load
@@ -274,7 +276,7 @@ def evaluate(
     against: Annotated[str | None, typer.Option(help="baselines: mean,pca,biharmonic")] = None,
     set_: Sets = None,
     data: Data = None,
-    device: Device = "auto",
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""

@@ -63,7 +63,9 @@ class Scores:
             draws: posterior draws of the same signals, (b, K, C, *size), K > 1.
             sd: or the standard deviations of a normal law about x, like x.
         """
-        kept = torch.ones_like(x, dtype=torch.bool) if scored is None else scored.expand_as(x)
+        # Summed in 64 bits, so on the CPU: there are devices without.
+        kept = torch.ones(x.shape, dtype=torch.bool) if scored is None else scored.cpu()
+        kept, x, y = kept.expand_as(x), x.cpu(), y.cpu()
         difference = (x - y).double()
         self._sum("square", difference[kept].square())
         self._sum("absolute", difference[kept].abs())
@@ -71,12 +73,12 @@ class Scores:
         self.count += int(kept.sum())
         truth = y.double()[kept]
         if draws is not None:
-            some = draws.double().movedim(1, -1)[kept]  # (n, K)
+            some = draws.cpu().double().movedim(1, -1)[kept]  # (n, K)
             low, _, high = quantiles(some)
             self._sum("covered", (low <= truth) & (truth <= high))
             self._sum("crps", crps(some, truth))
         elif sd is not None:
-            spread, error = sd.double().expand_as(x)[kept], difference[kept]
+            spread, error = sd.cpu().double().expand_as(x)[kept], difference[kept]
             self._sum("covered", error.abs() <= Z90 * spread)
             self._sum("crps", crps_normal(error, spread))
 

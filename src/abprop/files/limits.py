@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from math import prod
-from pathlib import Path
 
 from abprop.errors import UserError
+from abprop.machine import available_memory
 
 PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
@@ -72,19 +71,3 @@ def check_memory(
             f"{where}: {count:,} examples of {each} need {need / 1e9:.3g} GB, more than 70 % "
             f"of the {free / 1e9:.3g} GB free; set data.size, data.select or data.limit"
         )
-
-
-def available_memory() -> int:
-    """Bytes that can be had without swapping, as far as the system tells."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):  # counts the page cache, which is given back
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    for pages in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
-        try:
-            return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):
-            continue
-    return 1 << 62  # unknown: let the allocation itself fail

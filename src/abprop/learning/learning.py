@@ -17,7 +17,7 @@ from abprop.errors import UserError
 from abprop.learning import parts
 from abprop.learning.settings import Settings
 from abprop.noise import Noise
-from abprop.tasks import reconstruct, spread
+from abprop.tasks import mean_square, reconstruct, spread
 
 SCORED = 200  # held-out examples that are scored, at most
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
@@ -156,7 +156,7 @@ class Learning:
         ids, y, A = self.heldout.batch(rows, self.device)
         known = self.latents.z[:: self.latents.chains][: self.originals]
         x, z = reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
-        mse = ((A(x) - y).double().square().sum() / A.count.double().sum()).item()
+        mse = mean_square(A(x) - y, A)
         noise = Noise(self.settings.seed, "heldout").at(ids, self.t)
         sigma2 = spread(model, y, A, z, self.latents.metric, noise, chunk=chunk)
         return Score(self.t, mse, sigma2)

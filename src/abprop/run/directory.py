@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from abprop.errors import UserError
 from abprop.grammar import parse_every
 from abprop.learning import Learning, Score, arithmetic, make_model
 from abprop.run.fitted import Run
-from abprop.run.recipe import Recipe, loads, settings
+from abprop.run.recipe import Recipe, loads, on_machine, settings
 from abprop.run.split import Split, summary
 from abprop.version import version
 
@@ -34,6 +34,19 @@ def read_recipe(folder: Path) -> Recipe:
         raise UserError(f"{path}: {error.strerror}; is {folder} a run of abprop?") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file (UTF-8)") from error
+
+
+def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
+    """A run's recipe with the precision it was learned in, which older versions left open.
+
+    Args:
+        recipe: as `read_recipe` gives it.
+        meta: of one of the run's checkpoints.
+    """
+    dtype = meta.get("dtype")
+    if recipe.run.precision == "auto" and dtype in ("float32", "bfloat16"):
+        return on_machine(recipe, precision=dtype)
+    return recipe
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> checkpoint.Checkpoint | None:
@@ -63,7 +76,7 @@ def load(
     folder: str | Path,
     *,
     data: object = None,
-    device: str = "auto",
+    device: str | None = None,
     last: bool = False,
     say: Callable[[str], None] = warnings.warn,
 ) -> Run:
@@ -72,7 +85,7 @@ def load(
     Args:
         folder: the run directory.
         data: where its data are now, if not where the recipe says.
-        device: auto, cuda, mps or cpu.
+        device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.
         say: told one line about each checkpoint that is bad.
 
@@ -82,11 +95,14 @@ def load(
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such run directory")
-    recipe, where = read_recipe(folder), machine.device(device)
+    recipe = read_recipe(folder)
+    own = recipe.run.device if machine.has(recipe.run.device) else "auto"
+    where = machine.device(own if device is None else device)
     found = newest(folder, say)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
-    machine.set_threads(recipe.run.threads)
+    # Threads that wait for a processor crawl; those of a larger machine would.
+    machine.set_threads(min(recipe.run.threads, machine.cores()))
     return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
 
 
@@ -97,7 +113,8 @@ def _fitted(
     where: torch.device,
     data: object,
 ) -> Run:
-    dtype = arithmetic(recipe.infer.kernel, machine.precision(recipe.run.precision, where))
+    name = recorded(recipe, found.meta).run.precision
+    dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS.get(name, torch.float32))
     shape = tuple(found.meta["data"]["shape"])
     model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
     model.load_state_dict(found.tensors["network"])

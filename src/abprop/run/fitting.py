@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from abprop import checkpoint, machine
 from abprop.alternate import Step
 from abprop.data import Signals
@@ -21,8 +23,9 @@ from abprop.kinds import KINDS
 from abprop.learning import Clock, Learning, Score, arithmetic, planned
 from abprop.learning import with_plan as planned_settings
 from abprop.learning.plan import OVERRUN
+from abprop.networks import NETWORKS, Generator
 from abprop.run import metrics
-from abprop.run.directory import Saver, newest, read_recipe
+from abprop.run.directory import Saver, newest, read_recipe, recorded
 from abprop.run.recipe import (
     Recipe,
     changes,
@@ -31,6 +34,7 @@ from abprop.run.recipe import (
     dumps,
     flattened,
     load_preset,
+    on_machine,
     settings,
     with_plan,
 )
@@ -143,8 +147,9 @@ def _make(folder: Path) -> None:
 
 def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -> Session:
     found = newest(folder, progress.say)
-    old = read_recipe(folder) if found is not None else None
+    old = recorded(read_recipe(folder), found.meta) if found is not None else None
     recipe = asked.over(None) if old is None else asked.resuming(old)
+    _check_device(folder, old, recipe)
     threads = machine.set_threads(recipe.run.threads)
     signals = load_data(recipe, source, progress.say)
     if old is None:  # what suits the kind of data lies below what was asked
@@ -154,9 +159,11 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     if old is not None:
         _check_data(folder, old, recipe, signals)
     recipe = resolve(recipe, signals)
-    for warning in check_resume(old, recipe) if old is not None else []:
-        progress.say(f"note: {warning}")
+    if old is not None:
+        check_resume(old, recipe)  # before anything is done with it
     session = _session(folder, recipe, signals)
+    for warning in _resumed(old, session.recipe, threads) if old is not None else []:
+        progress.say(f"note: {warning}")
     learning = session.learning
     if found is not None:
         learning.restore(found.tensors, found.step)
@@ -169,12 +176,49 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
 
 def _session(folder: Path, recipe: Recipe, signals: Signals) -> Session:
     where = machine.device(recipe.run.device)
-    dtype = arithmetic(recipe.infer.kernel, machine.precision(recipe.run.precision, where))
     parts = split(recipe, signals)
+    name = _precision(recipe, parts, where)
+    dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS[name])
+    device = where.type if recipe.run.device == "auto" else recipe.run.device
+    recipe = on_machine(recipe, device=device, precision=name)
     learning = Learning(
         settings(recipe), parts.examples, parts.unseen, parts.originals, where, dtype
     )
     return Session(folder, recipe, learning, parts, signals)
+
+
+def _precision(recipe: Recipe, parts: Split, where: torch.device) -> str:
+    """The precision's name; where it is open, the one in which this run's network is faster."""
+    asked, model, infer = recipe.run.precision, settings(recipe).model, recipe.infer
+    if asked == "auto" and arithmetic(infer.kernel, torch.bfloat16) != torch.bfloat16:
+        return "float32"
+    random = torch.Generator().manual_seed(0)  # weights only have to be of a usual size
+
+    def make(dtype: torch.dtype) -> Generator:
+        shape = parts.examples.signal_shape
+        network = NETWORKS[model.network].of(model.latent, shape, model.channels, dtype)
+        network.reset(lambda size: torch.randn(size, generator=random))
+        return network.to(where)
+
+    rows = min(infer.chunk, len(parts.examples))
+    found = machine.precision(asked, where, make, rows)
+    return str(found).removeprefix("torch.")
+
+
+def _check_device(folder: Path, old: Recipe | None, recipe: Recipe) -> None:
+    name = recipe.run.device
+    if old is not None and name == old.run.device and not machine.has(name):
+        raise UserError(
+            f"{folder} was learned on {name} (run.device), and there is no such device here; "
+            "--device auto chooses again"
+        )
+
+
+def _resumed(old: Recipe, new: Recipe, threads: int) -> list[str]:
+    """What changed; nothing was ever said of what older versions left open."""
+    new = on_machine(new, threads=new.run.threads or threads)
+    kept = {"auto": new.run.device}.get(old.run.device, old.run.device)
+    return check_resume(on_machine(old, device=kept, threads=old.run.threads or threads), new)
 
 
 def _plan(session: Session, clock: Clock, progress: Progress) -> None:
@@ -187,9 +231,8 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
         recipe = with_plan(recipe, plan.iterations, budget, scores=plan.scores)
     if recipe.infer.wait is None and plan.seconds:
         recipe = with_plan(recipe, recipe.train.iterations, recipe.train.budget, wait=plan.wait)
-    if plan.threads:
-        run = recipe.run.model_copy(update={"threads": plan.threads})
-        recipe = recipe.model_copy(update={"run": run})
+    if open_threads:
+        recipe = on_machine(recipe, threads=plan.threads or torch.get_num_threads())
     session.recipe, learning.settings = recipe, planned_settings(learning.settings, plan)
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(f"peak memory so far {memory:.2f} GiB")

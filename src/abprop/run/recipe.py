@@ -24,7 +24,7 @@ from abprop.learning import InferSettings, ModelSettings, Settings, TrainSetting
 from abprop.run.schema import KEYS, Recipe, takes_text_only
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
-__all__ += ["changes", "check_resume", "flat", "flattened", "settings", "with_plan"]
+__all__ += ["changes", "check_resume", "flat", "flattened", "settings", "with_plan", "on_machine"]
 
 Nested = dict[str, Any]
 
@@ -266,6 +266,11 @@ def with_plan(
             "infer": recipe.infer.model_copy(update=infer),
         }
     )
+
+
+def on_machine(recipe: Recipe, **run: Any) -> Recipe:
+    """The recipe with some of its `run.*` keys set: what was chosen on this machine."""
+    return recipe.model_copy(update={"run": recipe.run.model_copy(update=run)})
 
 
 # Resuming -------------------------------------------------------------------------------------

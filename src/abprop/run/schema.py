@@ -221,11 +221,13 @@ class CheckpointKeys(_Section):
 class RunKeys(_Section):
     """What it runs on."""
 
-    device: Text = _key("auto", "where to compute: auto (cuda, mps, cpu), or one of them")
-    precision: Literal["auto", "float32", "bfloat16"] = _key(
-        "auto", "arithmetic: auto, float32 or bfloat16"
+    device: Text = _key(
+        "auto", "where to compute: auto (cuda, mps, cpu), or one of them; written by fit"
     )
-    threads: Count = _key(0, "processor threads; 0: all")
+    precision: Literal["auto", "float32", "bfloat16"] = _key(
+        "auto", "arithmetic: float32, bfloat16, or auto (the faster, measured); written by fit"
+    )
+    threads: Count = _key(0, "processor threads; 0: all, or one if it is faster; written by fit")
 
 
 class Recipe(_Section):
