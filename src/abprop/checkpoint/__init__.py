@@ -12,13 +12,14 @@ from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
 from abprop.checkpoint.reading import latest, load
-from abprop.checkpoint.writing import save
+from abprop.checkpoint.writing import digest, save
 
 __all__ = [
     "Checkpoint",
     "CheckpointError",
     "step_name",
     "save",
+    "digest",
     "load",
     "latest",
     "steps",
