@@ -21,7 +21,7 @@ from abprop.learning import Clock, Learning, Score, arithmetic, planned
 from abprop.learning import with_plan as planned_settings
 from abprop.learning.plan import OVERRUN
 from abprop.run import metrics
-from abprop.run.directory import Saver, newest, read_recipe
+from abprop.run.directory import Saver, agreed, check_fits, newest, read_recipe
 from abprop.run.recipe import (
     Recipe,
     changes,
@@ -142,8 +142,8 @@ def _make(folder: Path) -> None:
 
 def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -> Session:
     found = newest(folder, progress.say)
-    old = read_recipe(folder) if found is not None else None
-    recipe = asked.over(None) if old is None else asked.resuming(old)
+    old = agreed(folder, found) if found is not None else None
+    recipe = asked.over(None) if old is None else asked.resuming(read_recipe(folder))
     threads = machine.set_threads(recipe.run.threads)
     signals = load_data(recipe, source)
     if old is None:  # what suits the kind of data lies below what was asked
@@ -158,6 +158,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     session = _session(folder, recipe, signals)
     learning = session.learning
     if found is not None:
+        check_fits(folder, found, learning.model)
         learning.restore(found.tensors, found.step)
         learning.scores = [Score.of(score) for score in found.meta["scores"]]
         progress.say(f"resuming {folder} at iteration {found.step}")
