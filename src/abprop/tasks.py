@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -133,6 +133,29 @@ def interpolate(model: Model, corners: Tensor, side: int = 8, *, chunk: int = 64
     right = [slerp(flat[1], flat[3], t) for t in steps]
     z = torch.stack([slerp(a, b, t) for a, b in zip(left, right, strict=True) for t in steps])
     return generate(model, z.reshape(-1, *corners.shape[1:]), chunk=chunk)
+
+
+def corners(ids: Sequence[int] | None, known: Sequence[int]) -> list[int]:
+    """The rows of four examples by their ids; those of the first four if None.
+
+    Args:
+        ids: four of `known`.
+        known: the id of each row.
+
+    Raises:
+        UserError: there are not four, or one is not known.
+    """
+    if ids is None:
+        return [i % len(known) for i in range(4)]
+    if len(ids) != 4:
+        raise UserError(f"ids (--ids): four corners are needed, got {len(ids)}")
+    row = {int(id_): row for row, id_ in enumerate(known)}
+    for id_ in ids:
+        if id_ not in row:
+            raise UserError(
+                f"ids (--ids) {id_}: no training example has this id (held out, or none)"
+            )
+    return [row[id_] for id_ in ids]
 
 
 def latent_grid(model: Model, side: int = 9, extent: float = 2.0, *, chunk: int = 64) -> Tensor:

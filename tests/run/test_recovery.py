@@ -124,7 +124,7 @@ def test_missing_cells_of_a_table_are_filled_in(table: Path):
 
 
 def test_nothing_hidden_comes_back(known: Run, tmp_path: Path):
-    signals = known.read(blobs(2, seed=5))
+    signals = known.given(blobs(2, seed=5))
     answer = known.recovered(signals, draws=3)
     np.testing.assert_array_equal(answer.mean, signals.values)
     assert not answer.hidden.any() and not answer.sd.any()
@@ -157,7 +157,7 @@ def test_the_width_has_bounds():
 
 
 def test_a_width_scales_what_draws_deviate_by(known: Run, shelf: Path, masks: np.ndarray):
-    signals = known.read(shelf / "other.npy", ("data.limit=2",), masks)
+    signals = known.given(shelf / "other.npy", ("data.limit=2",), masks)
     posterior = known.posterior(signals, 3)
     narrow, wide = (
         next(recovery.replace(posterior, width=w).draws(signals, 3, known.device)) for w in (1, 2)
@@ -262,7 +262,7 @@ def test_recover_into_one_file(veiled: Path, shelf: Path, tmp_path: Path, abprop
 def test_an_answer_is_one_sheet_or_a_folder_of_maps(
     known: Run, answered: Answer, shelf: Path, masks: np.ndarray, tmp_path: Path
 ):
-    signals = known.read(shelf / "other.npy", SOME, masks)
+    signals = known.given(shelf / "other.npy", SOME, masks)
     assert "x.png" in write_answer(known, signals, answered, tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
     write_answer(known, signals, answered, tmp_path / "all")
@@ -318,7 +318,7 @@ def test_evaluate_what_was_hidden(veiled: Path, abprop: Command):
 def test_evaluate_scores_what_recover_answers(
     known: Run, shelf: Path, masks: np.ndarray, answered: Answer
 ):
-    signals = known.read(shelf / "other.npy", SOME, masks)
+    signals = known.given(shelf / "other.npy", SOME, masks)
     result = known.evaluate(signals, draws=5)
     posterior, hidden = known.posterior(signals, 5), answered.hidden
     assert result["width"] == round(posterior.width, 4)
@@ -347,7 +347,7 @@ def test_scores_are_shown_as_a_table(table: Path, shelf: Path, abprop: Command):
 
 def test_what_no_one_knows_is_not_scored(table: Path, abprop: Command, tmp_path: Path):
     run = load(table)
-    signals = run.read(rows(), hide="S.3")
+    signals = run.given(rows(), hide="S.3")
     result = run.evaluate(signals, draws=2, against=["mean"])
     assert result["scored"] == "hidden" and math.isfinite(result["mse"])
     codes = signals.codes(range(60))

@@ -13,7 +13,7 @@ from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
 from abprop.checkpoint.names import named, names_in
 from abprop.checkpoint.reading import latest, load
-from abprop.checkpoint.writing import save
+from abprop.checkpoint.writing import digest, save
 
 __all__ = [
     "Checkpoint",
@@ -22,6 +22,7 @@ __all__ = [
     "named",
     "names_in",
     "save",
+    "digest",
     "load",
     "latest",
     "steps",

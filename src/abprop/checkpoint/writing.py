@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from abprop.checkpoint import files
@@ -53,6 +54,15 @@ def save(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors: their names and bytes, in the order of the names."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def _encoded(group: Mapping[str, Tensor]) -> bytes:

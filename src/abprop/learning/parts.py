@@ -11,6 +11,8 @@ from torch import Tensor
 from abprop import starts
 from abprop.alternate import Batch
 from abprop.data import Examples
+from abprop.errors import UserError
+from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
 from abprop.learning.settings import ModelSettings, Settings
@@ -36,7 +38,11 @@ def make_model(
         shape: (C, *size) of a signal.
         dtype: of the convolutions.
         seed: of the weights.
+
+    Raises:
+        UserError: the weights alone would take more than 70 % of the free memory.
     """
+    _check_memory(settings, shape)
     network = NETWORKS[settings.network].of(
         settings.latent, shape, channels=settings.channels, dtype=dtype
     )
@@ -49,6 +55,20 @@ def make_model(
     sigma = 0.3 if settings.sigma == "learned" else float(settings.sigma)
     likelihood = Gaussian(sigma, min(settings.floor, sigma))
     return Model(network, PRIORS[settings.prior](settings.latent), likelihood)
+
+
+def _check_memory(settings: ModelSettings, shape: tuple[int, ...]) -> None:
+    """Count the weights where nothing is allocated."""
+    with torch.device("meta"):
+        network = NETWORKS[settings.network].of(
+            settings.latent, shape, channels=settings.channels, dtype=torch.float32
+        )
+    need, free = 4 * sum(p.numel() for p in network.parameters()), available_memory()
+    if need > MEMORY_SHARE * free:
+        raise UserError(
+            f"the network's weights need {need / 1e9:.3g} GB, more than 70 % of the "
+            f"{free / 1e9:.3g} GB free; set a smaller model.channels or model.latent"
+        )
 
 
 def arithmetic(kernel: str, dtype: torch.dtype) -> torch.dtype:

@@ -15,8 +15,9 @@ from abprop.data import Signals
 from abprop.errors import UserError
 from abprop.grammar import parse_every
 from abprop.learning import Learning, Score, arithmetic, make_model
+from abprop.model import Model
 from abprop.run.fitted import Run
-from abprop.run.recipe import Recipe, loads, on_machine, settings
+from abprop.run.recipe import Recipe, edited, loads, on_machine, settings
 from abprop.run.split import Split, summary
 from abprop.version import version
 
@@ -47,6 +48,39 @@ def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
     if recipe.run.precision == "auto" and dtype in ("float32", "bfloat16"):
         return on_machine(recipe, precision=dtype)
     return recipe
+
+
+def agreed(folder: Path, found: checkpoint.Checkpoint) -> Recipe:
+    """The recipe that a checkpoint was learned by, once recipe.toml says the same.
+
+    What may change on resume may differ: there the checkpoint's holds.
+
+    Raises:
+        UserError: the file says something else.
+    """
+    recipe, saved = read_recipe(folder), found.meta.get("recipe")
+    return recipe if not isinstance(saved, Mapping) else edited(saved, recipe)
+
+
+def check_fits(folder: Path, found: checkpoint.Checkpoint, model: Model) -> None:
+    """Refuse weights that are not those of a recipe's network.
+
+    Raises:
+        CheckpointError: a name or a shape is another.
+    """
+    have = {name: tuple(t.shape) for name, t in found.tensors["network"].items()}
+    need = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    for name in sorted(have.keys() | need.keys()):
+        if have.get(name) != need.get(name):
+            file = folder / "checkpoints" / checkpoint.step_name(found.step) / "network.safetensors"
+            got, must = (
+                "missing" if shape is None else "x".join(map(str, shape)) or "a number"
+                for shape in (have.get(name), need.get(name))
+            )
+            raise checkpoint.CheckpointError(
+                f"bad checkpoint file {file}: it does not fit its recipe "
+                f"({name} is {got}, must be {must}); take the recipe back that it was learned by"
+            )
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> checkpoint.Checkpoint | None:
@@ -101,6 +135,7 @@ def load(
     found = newest(folder, say)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
+    agreed(folder, found)
     # Threads that wait for a processor crawl; those of a larger machine would.
     machine.set_threads(min(recipe.run.threads, machine.cores()))
     return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
@@ -117,6 +152,7 @@ def _fitted(
     dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS.get(name, torch.float32))
     shape = tuple(found.meta["data"]["shape"])
     model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
+    check_fits(folder, found, model)
     model.load_state_dict(found.tensors["network"])
     learned = model.to(where)
     latents = found.tensors["latents-00000"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
+from abprop.baselines.common import Say, quiet
 from abprop.data import ASIDE, Scale, Sensor, Signals
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Explained, Posterior, explained, judged, recovery
@@ -23,12 +23,6 @@ from abprop.run import metrics
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
 from abprop.sources import recognised
-
-Say = Callable[[str], None]
-
-
-def _quiet(line: str) -> None:
-    """Tell no one."""
 
 
 @dataclass
@@ -62,8 +56,6 @@ class Run:
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
     _posterior: Posterior | None = field(default=None, repr=False)
-
-    # What there is --------------------------------------------------------------------------
 
     @property
     def scale(self) -> Scale:
@@ -99,11 +91,8 @@ class Run:
         Raises:
             UserError: they are not where the recipe says, or not the same.
         """
-        if self._signals is None:
-            self._signals = self._read_own()
-        return self._signals
-
-    def _read_own(self) -> Signals:
+        if self._signals is not None:
+            return self._signals
         if self.source is None and self.recipe.data.source in ("", "<array>"):
             raise UserError(
                 f"{self.folder} was learned from an array given in Python; "
@@ -115,6 +104,7 @@ class Run:
                 f"{signals.source} is not what {self.folder} was learned from; "
                 "say where that is now with --data SOURCE"
             )
+        self._signals = signals
         return signals
 
     @property
@@ -127,37 +117,6 @@ class Run:
     def sensor(self, signals: Signals) -> Sensor:
         """How such signals are observed by this run."""
         return sensor(self.recipe, signals)
-
-    def read(
-        self,
-        source: object,
-        sets: Sequence[str] = (),
-        masks: object = None,
-        hide: str | None = None,
-    ) -> Signals:
-        """Other data, brought to this run's size, channels and scale.
-
-        Args:
-            source: path or array.
-            sets: data.* keys such as "data.select=0:300".
-            masks: what is hidden of them, a path or an array, True = hidden.
-            hide: or a rule that hides, "P.5".
-
-        Raises:
-            UserError: they cannot be brought there.
-        """
-        return read_alike(
-            source,
-            self.recipe,
-            self.kind,
-            self.shape,
-            self.scale,
-            compose(None, sets).data,
-            masks=masks,
-            hide=hide,
-        )
-
-    # What can be done -----------------------------------------------------------------------
 
     def sample(
         self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
@@ -207,7 +166,7 @@ class Run:
         """
         if self.model.network.stationary:
             raise UserError("interpolate: a map latent has no corners; use sample --size")
-        corners = self.z[self._corners(ids)]
+        corners = self.z[tasks.corners(ids, self.ids[: len(self.names)].tolist())]
         return self._data(tasks.interpolate(self.model, corners, side, chunk=self._chunk))
 
     def latent_grid(self, side: int = 9, extent: float = 2.0) -> np.ndarray:
@@ -234,13 +193,13 @@ class Run:
         """
         return self.recovered(self.given(y, sets, mask, hide), draws=draws)
 
-    def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = _quiet) -> Answer:
+    def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
         """The same for signals that were read."""
         posterior = self.posterior(signals, draws, progress)
         progress(f"recovering {len(signals)} signals, {draws} draws of each")
         return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device)
 
-    def posterior(self, signals: Signals, draws: int, progress: Say = _quiet) -> Posterior:
+    def posterior(self, signals: Signals, draws: int, progress: Say = quiet) -> Posterior:
         """How this run answers for what is hidden of such signals, its width calibrated on them."""
         if self.measured:
             raise UserError("this run learned from measurements, not from parts: use reconstruct")
@@ -274,7 +233,7 @@ class Run:
         sets: Sequence[str] = (),
         against: Sequence[str] = (),
         draws: int = 16,
-        progress: Say = _quiet,
+        progress: Say = quiet,
     ) -> dict[str, Any]:
         """Errors (see `abprop.evaluate`), and those of baselines.
 
@@ -295,7 +254,7 @@ class Run:
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""
         network = self.model.network
-        raw = checkpoint.load(self.folder / "checkpoints" / checkpoint.step_name(self.step))
+        saved = checkpoint.load(self.folder / "checkpoints" / checkpoint.step_name(self.step))
         return {
             "kind": self.meta["data"]["kind"],
             "examples": self.meta["data"]["examples"],
@@ -305,8 +264,8 @@ class Run:
             "iteration": self.step,
             "iterations": self.recipe.train.iterations,
             "sigma": round(self.model.likelihood.sigma.item(), 6),
-            "weights_sha256": _hash(raw.tensors["network"]),
-            "latents_sha256": _hash({"z": raw.tensors["latents-00000"]["z"]}),
+            "weights_sha256": checkpoint.digest(saved.tensors["network"]),
+            "latents_sha256": checkpoint.digest({"z": saved.tensors["latents-00000"]["z"]}),
         }
 
     @property
@@ -323,8 +282,6 @@ class Run:
         """Write signals in data units to a file or folder, and say where; see `Kind.write`."""
         return self.kind.write(x, path, names, self.meta["data"]["columns"])
 
-    # Helpers --------------------------------------------------------------------------------
-
     @property
     def _chunk(self) -> int:
         return int(self.meta["chunk"])
@@ -336,14 +293,26 @@ class Run:
         masks: object = None,
         hide: str | None = None,
     ) -> Signals:
-        """The signals `source` means: those of this run if None, or signals already read."""
+        """The signals `source` means, brought to this run's size, channels and scale.
+
+        Args:
+            source: path or array; this run's own data if None; signals already read stay as they
+                are.
+            sets: data.* keys such as "data.select=0:300".
+            masks: what is hidden of them, a path or an array, True = hidden.
+            hide: or a rule that hides, "P.5".
+
+        Raises:
+            UserError: they cannot be brought there.
+        """
         if isinstance(source, Signals):
             return source
-        if source is not None:
-            return self.read(source, sets, masks, hide)
-        if masks is None and hide is None:
-            return self._own_signals()
-        raise UserError("--masks and --hide need a SOURCE: what this run hid of its own is known")
+        if source is None:
+            if masks is None and hide is None:
+                return self._own_signals()
+            raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
+        wish, alike = compose(None, sets).data, (self.kind, self.shape, self.scale)
+        return read_alike(source, self.recipe, *alike, wish, masks=masks, hide=hide)
 
     def _own_signals(self) -> Signals:
         """The training data without copies; what was cut from one source as it was cut."""
@@ -376,23 +345,3 @@ class Run:
 
     def _data(self, x: Tensor) -> np.ndarray:
         return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
-
-    def _corners(self, ids: Sequence[int] | None) -> list[int]:
-        count = len(self.names)
-        if ids is None:
-            return [i % count for i in range(4)]
-        if len(ids) != 4:
-            raise UserError(f"--ids: four corners are needed, got {len(ids)}")
-        row = {int(i): row for row, i in enumerate(self.ids[:count])}
-        for i in ids:
-            if i not in row:
-                raise UserError(f"--ids {i}: no training example has this id (held out, or none)")
-        return [row[i] for i in ids]
-
-
-def _hash(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

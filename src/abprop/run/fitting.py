@@ -25,7 +25,7 @@ from abprop.learning import with_plan as planned_settings
 from abprop.learning.plan import OVERRUN
 from abprop.networks import NETWORKS, Generator
 from abprop.run import metrics
-from abprop.run.directory import Saver, newest, read_recipe, recorded
+from abprop.run.directory import Saver, agreed, check_fits, newest, read_recipe, recorded
 from abprop.run.recipe import (
     Recipe,
     changes,
@@ -147,8 +147,10 @@ def _make(folder: Path) -> None:
 
 def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -> Session:
     found = newest(folder, progress.say)
-    old = recorded(read_recipe(folder), found.meta) if found is not None else None
-    recipe = asked.over(None) if old is None else asked.resuming(old)
+    old = recorded(agreed(folder, found), found.meta) if found is not None else None
+    recipe = asked.over(None)
+    if old is not None and found is not None:
+        recipe = asked.resuming(recorded(read_recipe(folder), found.meta))
     _check_device(folder, old, recipe)
     threads = machine.set_threads(recipe.run.threads)
     signals = load_data(recipe, source, progress.say)
@@ -166,6 +168,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
         progress.say(f"note: {warning}")
     learning = session.learning
     if found is not None:
+        check_fits(folder, found, learning.model)
         learning.restore(found.tensors, found.step)
         learning.scores = [Score.of(score) for score in found.meta["scores"]]
         progress.say(f"resuming {folder} at iteration {found.step}")

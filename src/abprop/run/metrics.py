@@ -13,6 +13,11 @@ from abprop.diagnostics import Health
 from abprop.evaluate import psnr
 from abprop.learning import Learning
 
+_ALWAYS = ("iteration", "loss", "mse", "psnr", "sigma", "s", "accepted", "stable", "seconds")
+_WHOLE = ("iteration", "diverged", "visits")
+_NUMBERS = (*_ALWAYS, *_WHOLE, "heldout_mse", "heldout_psnr", "rhat", "ess")
+_LARGEST = 1e300  # no picture can be drawn of more
+
 
 def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
     """The line of an iteration.
@@ -44,10 +49,9 @@ def row(learning: Learning, step: Step, seconds: float) -> dict[str, Any]:
 
 def sampler(rows: Sequence[Mapping[str, Any]]) -> Health | None:
     """What the chains were found to be at the end of learning, None where no one looked."""
-    told = next((row for row in reversed(rows) if "rhat" in row), None)
-    if told is None:
-        return None
-    return Health(told["rhat"], told["ess"], told["visits"], told["accepted"], told["stable"])
+    keys = Health._fields
+    told = next((row for row in reversed(rows) if all(key in row for key in keys)), None)
+    return None if told is None else Health(*(told[key] for key in keys))
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
@@ -57,14 +61,29 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; a last one that a crash cut short is dropped."""
-    rows = []
-    for text in path.read_text("utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    """All whole rows: lines that a crash cut short or a disk spoilt are passed over."""
+    data = path.read_bytes() if path.exists() else b""
+    return [row for line in data.splitlines() if (row := _row(line)) is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """The row of a line; None where a number that every row has is missing or is none."""
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not all(_is_number(row.get(key)) for key in _ALWAYS):
+        return None
+    # What only some rows have may be spoilt by itself; iterations and counts are whole numbers.
+    whole = all(isinstance(row.get(key, 0), int) and row.get(key, 0) >= 0 for key in _WHOLE)
+    known = all(_is_number(value) for key, value in row.items() if key in _NUMBERS)
+    return row if whole and known else None
+
+
+def _is_number(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > _LARGEST
+    )
 
 
 def cut(path: Path, t: int) -> None:

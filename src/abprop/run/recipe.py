@@ -24,7 +24,8 @@ from abprop.learning import InferSettings, ModelSettings, Settings, TrainSetting
 from abprop.run.schema import KEYS, Recipe, takes_text_only
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
-__all__ += ["changes", "check_resume", "flat", "flattened", "settings", "with_plan", "on_machine"]
+__all__ += ["changes", "check_resume", "edited", "flat", "flattened", "settings", "with_plan"]
+__all__ += ["on_machine"]
 
 Nested = dict[str, Any]
 
@@ -329,6 +330,32 @@ def check_resume(old: Recipe, new: Recipe) -> list[str]:
                 f"(got {_said(after)}); use another --run"
             )
     return warnings
+
+
+def edited(saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
+    """What a checkpoint says the recipe was, the present one where it says nothing.
+
+    Args:
+        saved: nested, from the checkpoint; versions may differ in which keys there are.
+        recipe: as it is in the run's recipe.toml.
+
+    Raises:
+        UserError: the file was edited where a run cannot change.
+    """
+    told = {key: value for key, value in flattened(saved).items() if key in KEYS}
+    # Both train keys hold at once in a planned recipe, which `compose` would not allow.
+    nested = recipe.model_dump()
+    for key, value in told.items():
+        section, _, name = key.rpartition(".")
+        (nested[section] if section else nested)[name] = value
+    before = _validated(nested)
+    for key, old, new in changes(before, recipe):
+        if key not in _MAY_CHANGE and not _only_moved(key, before, recipe):
+            raise UserError(
+                f"{key} = {_said(new)} in recipe.toml was edited: this run was learned with "
+                f"{_said(old)}; put it back, or fit into another --run"
+            )
+    return before
 
 
 def _only_moved(key: str, old: Recipe, new: Recipe) -> bool:
