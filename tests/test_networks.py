@@ -110,9 +110,11 @@ def test_no_answer_of_a_bfloat16_network_is_rounded_to_bfloat16(latent, signal) 
     if exact(z).numel() > 1000:
         assert len(x.unique()) > 256 and len(told.unique()) > 256
     torch.testing.assert_close(told, x, rtol=1e-5, atol=1e-5)
-    v = torch.randn_like(x)
+    v = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     expected = exact.freeze()(z)[1](v)
-    assert (pullback(v) - expected).norm() < 0.2 * expected.norm()  # signs of hidden units flip
+    # Where hidden units are near 0 rounding turns their sign, and what passes through them.
+    alike = torch.cosine_similarity(pullback(v).flatten(), expected.flatten(), dim=0)
+    assert alike > 0.95
 
 
 def test_the_last_layer_takes_its_gradient_unrounded() -> None:

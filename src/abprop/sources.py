@@ -225,7 +225,10 @@ def _arranged(
         note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
     raw = Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], columns, note)
-    lost = kind.loss(arranged[rows], _columns(raw)) if kind.by_column else ""
+    lost = ""
+    if kind.by_column:  # what is behind a mask has no say
+        whole = arranged[rows] if veil is None else np.where(veil == SECRET, 0, arranged[rows])
+        lost = kind.loss(whole, _columns(raw))
     return replace(raw, note="; ".join(filter(None, (note, lost))))
 
 

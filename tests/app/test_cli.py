@@ -45,6 +45,7 @@ def test_fit_makes_a_run_directory(shelf: Path, run_dir: Path, abprop: Command):
     assert names == {"recipe.toml", "metrics.jsonl", "report.html", "checkpoints"}
     newest = run_dir / "checkpoints" / "step-00000008"
     files = {"network.safetensors", "optimizer.safetensors", "latents-00000.safetensors"}
+    files |= {"names.safetensors"}
     assert {path.name for path in newest.iterdir()} == {*files, "manifest.json"}
 
 

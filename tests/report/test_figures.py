@@ -79,7 +79,7 @@ def test_a_texture_with_holes(tmp_path: Path):
 
 def test_evaluating_and_recovering_what_has_holes_warns_of_nothing(gaps: Run):
     assert np.isfinite(gaps.evaluate(draws=2)["mse"])
-    few = gaps.read(holed()[:3], ("data.kind=images",))
+    few = gaps.given(holed()[:3], ("data.kind=images",))
     assert np.isfinite(gaps.recovered(few, draws=2).mean).all()
     assert len(read(holed(), size="4").values) == 60
 

@@ -477,6 +477,6 @@ def test_a_recovered_table_can_be_fitted(table: Path, tmp_path: Path, abprop: Co
     assert done.code == 0, done.err
     run = load(tmp_path / "again")
     assert run.meta["data"]["columns"] == ["b", "d"] and run.names[0] == load(table).names[0]
-    other = run.read(tmp_path / "x.csv")
+    other = run.given(tmp_path / "x.csv")
     np.testing.assert_array_equal(other.values, run.signals.values)
-    assert run.read(other.values).shape == (2,)
+    assert run.given(other.values).shape == (2,)

@@ -88,9 +88,10 @@ def read_alike(
             f"{signals.source}: signals of shape {got}, but this run learned {had}; "
             "give signals of that shape, or fit a new run with --set data.size"
         )
+    if wish.range is None and not own.operator:
+        _check_units(signals, scale)
     if wish.range is None:
         signals = replace(signals, scale=scale)
-        _check_units(signals, scale)
     return replace(signals, columns=(), note="")
 
 
