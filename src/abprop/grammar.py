@@ -11,7 +11,9 @@ every      a time or a number of iterations
 from __future__ import annotations
 
 import math
+import operator
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from abprop.errors import UserError
@@ -110,3 +112,52 @@ def _part(part: str, whole: str) -> int | slice:
     if colon is None:
         return int(first)
     return slice(*(int(text) if text else None for text in (first, last, step)))
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """A whole number given from Python or typed.
+
+    Args:
+        name: what it is called, "n (-n)".
+        value: what was given.
+        least: the smallest that makes sense.
+
+    Raises:
+        UserError: it is none, or too small.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise UserError(f"{name}: must be a whole number, got {value!r}")
+    number = operator.index(value)  # type: ignore[arg-type]  # numpy's integers as well
+    if number < least:
+        raise UserError(f"{name}: must be at least {least}, got {number}")
+    return number
+
+
+def names(what: str, value: object) -> list[str]:
+    """Names between commas, or a sequence of names.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, Iterable):
+        found = list(value)
+        if all(isinstance(name, str) for name in found):
+            return found
+    raise UserError(f"{what}: must be names, e.g. 'mean,pca' or ['mean', 'pca'], got {value!r}")
+
+
+def whole_numbers(name: str, value: object) -> list[int]:
+    """Whole numbers: a sequence of them, or a text with commas.
+
+    Raises:
+        UserError: it is neither.
+    """
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        return [int(i) if isinstance(value, str) else operator.index(i) for i in parts]  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{name} {value}: must be numbers between commas, e.g. 3,17,42,99"
+        ) from None

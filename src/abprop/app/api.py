@@ -7,21 +7,93 @@ run.sample(16);  run.reconstruct(x);  run.embed(x)
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Mapping
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from abprop.app.progress import Bar
-from abprop.errors import unknown
+from abprop.errors import UserError, unknown
 from abprop.learning import Clock
-from abprop.run import Layers, Progress, Run, load
+from abprop.run import Layers, Progress
+from abprop.run import Run as _Run
 from abprop.run import fit as _fit
+from abprop.run import load as _load
 from abprop.run.recipe import KEYS
 
 __all__ = ["Run", "fit", "load"]
 
+_HERE = Clock()  # lives as long as the program: temporary runs go when it does
 _SHORT = {key.rpartition(".")[2]: key for key in reversed(list(KEYS))}
+
+
+@dataclass(repr=False)
+class Run(_Run):
+    """A fitted run. Arrays come back channels first, (N, C, *size), whatever order went in.
+
+    One that was learned without `run=` lies in a temporary folder, which goes when the program
+    ends; `save` keeps it.
+    """
+
+    def __repr__(self) -> str:
+        count, size = len(self.names), "x".join(map(str, self.shape))
+        latent = "x".join(map(str, self.model.network.latent_shape))
+        many = self.kind.many if count > 1 else self.kind.one
+        return (
+            f"<abprop.Run of {count} {many}, each {size}\n"
+            f" latent {latent}, iteration {self.step} of {self.recipe.train.iterations}\n"
+            f" in {self.folder}>"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run directory, to be loaded from there later; returns where it is.
+
+        Raises:
+            UserError: there is something of that name, or it cannot be written.
+        """
+        target = Path(path)
+        if target.exists():
+            raise UserError(f"{target} exists; save the run under another name")
+        try:
+            shutil.copytree(self.folder, target, ignore=shutil.ignore_patterns(".lock"))
+        except (OSError, shutil.Error) as error:
+            raise UserError(f"cannot save the run as {target}: {error}") from error
+        return target
+
+    def report(self) -> Path:
+        """Write report.html into the run directory again; returns its path."""
+        from abprop.report.pages import write_report
+
+        data = self._signals if self.source is None else self.source
+        return write_report(self.folder, data)
+
+
+def load(
+    folder: str | Path,
+    *,
+    data: object = None,
+    device: str = "auto",
+    last: bool = False,
+    say: Callable[[str], None] = warnings.warn,
+) -> Run:
+    """A run from its directory, at its best checkpoint.
+
+    Args:
+        folder: the run directory.
+        data: where its data are now, a path or an array, if not where the recipe says.
+        device: auto, cuda, mps or cpu.
+        last: take the newest checkpoint instead of the best.
+        say: told one line about each checkpoint that is bad.
+
+    Raises:
+        UserError: it is not a run, or none of its checkpoints is whole.
+    """
+    found = _load(folder, data=data, device=device, last=last, say=say)
+    return Run(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
 def fit(
@@ -38,16 +110,19 @@ def fit(
     Args:
         source: a path as on the command line, or an array: (N, H, W[, C]) or (N, C, H, W) pictures,
             (H, W[, C]) one texture, (N, D) a table; NaN = missing.
-        run: the run directory; fitting again into it resumes. A temporary one if None.
+        run: the run directory; fitting again into it resumes. A temporary one if None, gone when
+            the program ends unless `Run.save` copied it.
         preset: a preset's name or TOML file.
         sets: dotted recipe keys, as {"model.latent": 100}.
         verbose: show progress on stderr.
         **short: recipe keys without their section: latent=100, iterations=500, budget="10m".
 
     Returns:
-        The fitted run, at its best checkpoint.
+        The fitted run, at its best checkpoint. Arrays come back channels first: (N, C, H, W) also
+        where (N, H, W) or (N, H, W, C) was given.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C, after saving; its message says where, and how to go on.
         UserError: bad data, an unknown key or a bad value; one line saying what to do.
     """
     clock = Clock()
@@ -58,11 +133,26 @@ def fit(
         overrides[_SHORT[name]] = value
     named = isinstance(source, str | Path)
     overrides["data.source"] = str(source) if named else "<array>"
-    folder = Path(run) if run is not None else Path(tempfile.mkdtemp(prefix="abprop-"))
     asked, given = Layers(preset, (), overrides), None if named else source
     progress = Bar() if verbose else Progress()
+    folder, remove = _folder(run)
     try:
-        _fit(folder, asked, source=given, progress=progress, clock=clock)
+        session = _fit(folder, asked, source=given, progress=progress, clock=clock)
+        if session.interrupted:
+            remove.detach()  # what was learned can be gone on with
+            raise KeyboardInterrupt(
+                f"saved in {folder} at iteration {session.learning.t} of "
+                f"{session.learning.total}; fit again with run={str(folder)!r} to go on"
+            )
     finally:
         progress.end()
-    return load(folder, data=given)
+    return load(folder, data=given, device=session.recipe.run.device)
+
+
+def _folder(run: str | Path | None) -> tuple[Path, weakref.finalize[..., Any]]:
+    """The run directory, and what removes it when the program ends; a user's own stays."""
+    folder = Path(run) if run is not None else Path(tempfile.mkdtemp(prefix="abprop-"))
+    remove = weakref.finalize(_HERE, shutil.rmtree, folder, ignore_errors=True)
+    if run is not None:
+        remove.detach()
+    return folder, remove

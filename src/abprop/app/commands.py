@@ -90,17 +90,8 @@ def interpolate(
     if fitted.plane and ids is None:
         x = fitted.latent_grid(max(side, 9))
     else:
-        x = fitted.interpolate(_ids(ids), side)
+        x = fitted.interpolate(ids, side)
     _write(fitted, x, out or _sheet(fitted, "interpolation"), None)
-
-
-def _ids(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"--ids {text}: must be numbers between commas, e.g. 3,17,42,99") from None
 
 
 def embed(
@@ -161,10 +152,9 @@ def evaluate(
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
     from abprop.run import load
 
-    names = [name for name in (against or "").split(",") if name]
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
-    result = fitted.evaluate(signals, against=names, draws=draws, progress=say)
+    result = fitted.evaluate(signals, against=against or (), draws=draws, progress=say)
     if as_json:
         print_json(result)
     else:

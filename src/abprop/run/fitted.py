@@ -16,6 +16,7 @@ from abprop.baselines.common import Say, quiet
 from abprop.data import ASIDE, Scale, Sensor, Signals
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Explained, Posterior, explained, judged, recovery
+from abprop.grammar import names, whole, whole_numbers
 from abprop.kinds import KINDS, Kind
 from abprop.model import Model
 from abprop.noise import Noise
@@ -130,8 +131,7 @@ class Run:
         """
         if n is None:
             n = 1 if self.model.network.stationary else 64
-        if n < 1:
-            raise UserError(f"-n {n}: must be at least 1")
+        n = whole("n (-n)", n, 1)
         noise = Noise(seed, "draws")
         return self._data(tasks.sample(self.model, n, noise, size=size, chunk=self._chunk))
 
@@ -157,7 +157,7 @@ class Run:
             tasks.generate(self.model, torch.as_tensor(z).to(self.z), chunk=self._chunk)
         )
 
-    def interpolate(self, ids: Sequence[int] | None = None, side: int = 8) -> np.ndarray:
+    def interpolate(self, ids: str | Sequence[int] | None = None, side: int = 8) -> np.ndarray:
         """A side x side sheet between four examples, (side^2, C, *size).
 
         Args:
@@ -166,6 +166,8 @@ class Run:
         """
         if self.model.network.stationary:
             raise UserError("interpolate: a map latent has no corners; use sample --size")
+        side = whole("side (--side)", side, 2)
+        ids = None if ids is None else whole_numbers("ids (--ids)", ids)
         corners = self.z[tasks.corners(ids, self.ids[: len(self.names)].tolist())]
         return self._data(tasks.interpolate(self.model, corners, side, chunk=self._chunk))
 
@@ -191,6 +193,7 @@ class Run:
             hide: a rule that hides more, "P.5".
             sets: data.* keys for `y`.
         """
+        draws = whole("draws (--draws)", draws, 2)
         return self.recovered(self.given(y, sets, mask, hide), draws=draws)
 
     def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
@@ -231,7 +234,7 @@ class Run:
         source: object = None,
         *,
         sets: Sequence[str] = (),
-        against: Sequence[str] = (),
+        against: str | Sequence[str] = (),
         draws: int = 16,
         progress: Say = quiet,
     ) -> dict[str, Any]:
@@ -243,10 +246,11 @@ class Run:
         Args:
             source: signals to reconstruct; the training data if None.
             sets: data.* keys for `source`.
-            against: names of baselines, fitted to this run's own data (copies left out).
+            against: baselines ("mean,pca" or a list), fitted to this run's own data.
             draws: posterior draws of each signal that has hidden parts.
             progress: told what is being done.
         """
+        draws, against = whole("draws (--draws)", draws, 2), names("against (--against)", against)
         result = judged(self, self.given(source, sets), against, draws, progress)
         told = metrics.sampler(metrics.load(self.folder / "metrics.jsonl"))
         return result if told is None else {**result, "chains": told.row()}
