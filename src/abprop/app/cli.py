@@ -27,6 +27,16 @@ app = typer.Typer(
 )
 
 
+Measure = Annotated[
+    str | None, typer.Option(metavar="RULE", help="learn from measurements: projection:1000")
+]
+Through = Annotated[
+    str | None, typer.Option(help="SOURCE holds y = A x of this matrix (.npy); see data.shape")
+]
+StopAt = Annotated[int | None, typer.Option(min=1, help="save, leave at this iteration")]
+Curves = Annotated[bool, typer.Option("--tensorboard", help="curves in RUN/tensorboard too")]
+
+
 def _version(asked: bool) -> None:
     if asked:
         from abprop.version import version
@@ -51,21 +61,13 @@ def fit(
     set_: Sets = None,
     masks: Masks = None,
     hide: Hide = None,
-    measure: Annotated[
-        str | None, typer.Option(metavar="RULE", help="learn from measurements: projection:1000")
-    ] = None,
-    operator: Annotated[
-        str | None, typer.Option(help="SOURCE holds y = A x of this matrix (.npy); see data.shape")
-    ] = None,
+    measure: Measure = None,
+    operator: Through = None,
     budget: Annotated[str | None, typer.Option(help="planned time: 10m, 1h")] = None,
-    stop_at: Annotated[
-        int | None, typer.Option(min=1, help="save, leave at this iteration")
-    ] = None,
+    stop_at: StopAt = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16")] = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="curves in RUN/tensorboard too")
-    ] = False,
+    tensorboard: Curves = False,
     as_json: Json = False,
 ) -> None:
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
@@ -90,6 +92,11 @@ def fit(
     with Bar() as bar:
         shown = TensorBoard(bar, folder / "tensorboard") if tensorboard else bar
         session = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
+    _ended(folder, session, as_json)
+
+
+def _ended(folder: Path, session: Any, as_json: bool) -> None:
+    """How to go on, or the report."""
     learning = session.learning
     early = learning.t < learning.total
     if early:

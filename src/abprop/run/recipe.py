@@ -19,9 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
-from abprop.grammar import parse_latent
-from abprop.learning import InferSettings, ModelSettings, Settings, TrainSettings
-from abprop.run.schema import KEYS, Recipe, takes_text_only
+from abprop.run.schema import KEYS, Recipe, on_machine, settings, takes_text_only, with_plan
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
 __all__ += ["changes", "check_resume", "edited", "flat", "flattened", "settings", "with_plan"]
@@ -225,53 +223,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, str):  # JSON's text is TOML's, but for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
     return repr(value).lower() if isinstance(value, bool) else repr(value)
-
-
-# For learning ---------------------------------------------------------------------------------
-
-
-def settings(recipe: Recipe) -> Settings:
-    """What learning needs of a complete recipe."""
-    model, infer, train = recipe.model, recipe.infer, recipe.train
-    learned = model.sigma in (None, "learned")
-    return Settings(
-        ModelSettings(
-            latent=parse_latent(model.latent),
-            network=model.network,
-            channels=model.channels or 32,
-            sigma="learned" if learned else float(model.sigma or 0),
-            prior=model.prior,
-            # Without held-out data sigma chases memorising.
-            floor=0.05 if recipe.data.holdout else 0.1,
-        ),
-        InferSettings(**infer.model_dump()),
-        TrainSettings(**train.model_dump(exclude={"budget"})),
-        recipe.seed,
-    )
-
-
-def with_plan(
-    recipe: Recipe,
-    iterations: int | None,
-    budget: str | None,
-    wait: int | None = None,
-    scores: int | None = None,
-) -> Recipe:
-    """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
-    train: dict[str, Any] = {"iterations": iterations, "budget": budget}
-    train |= {} if scores is None else {"scores": scores}
-    infer = {} if wait is None else {"wait": wait}
-    return recipe.model_copy(
-        update={
-            "train": recipe.train.model_copy(update=train),
-            "infer": recipe.infer.model_copy(update=infer),
-        }
-    )
-
-
-def on_machine(recipe: Recipe, **run: Any) -> Recipe:
-    """The recipe with some of its `run.*` keys set: what was chosen on this machine."""
-    return recipe.model_copy(update={"run": recipe.run.model_copy(update=run)})
 
 
 # Resuming -------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from abprop.grammar import (
 )
 from abprop.inference import KERNELS
 from abprop.kinds import KINDS
+from abprop.learning import InferSettings, ModelSettings, Settings, TrainSettings
 from abprop.networks import NETWORKS
 from abprop.priors import PRIORS
 
@@ -258,3 +259,50 @@ def takes_text_only(key: str) -> bool:
 
 
 KEYS = dict(_all_keys())  # dotted key -> pydantic's field, in the order of the file
+
+
+# For learning ---------------------------------------------------------------------------------
+
+
+def settings(recipe: Recipe) -> Settings:
+    """What learning needs of a complete recipe."""
+    model, infer, train = recipe.model, recipe.infer, recipe.train
+    learned = model.sigma in (None, "learned")
+    return Settings(
+        ModelSettings(
+            latent=parse_latent(model.latent),
+            network=model.network,
+            channels=model.channels or 32,
+            sigma="learned" if learned else float(model.sigma or 0),
+            prior=model.prior,
+            # Without held-out data sigma chases memorising.
+            floor=0.05 if recipe.data.holdout else 0.1,
+        ),
+        InferSettings(**infer.model_dump()),
+        TrainSettings(**train.model_dump(exclude={"budget"})),
+        recipe.seed,
+    )
+
+
+def with_plan(
+    recipe: Recipe,
+    iterations: int | None,
+    budget: str | None,
+    wait: int | None = None,
+    scores: int | None = None,
+) -> Recipe:
+    """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
+    train: dict[str, Any] = {"iterations": iterations, "budget": budget}
+    train |= {} if scores is None else {"scores": scores}
+    infer = {} if wait is None else {"wait": wait}
+    return recipe.model_copy(
+        update={
+            "train": recipe.train.model_copy(update=train),
+            "infer": recipe.infer.model_copy(update=infer),
+        }
+    )
+
+
+def on_machine(recipe: Recipe, **run: Any) -> Recipe:
+    """The recipe with some of its `run.*` keys set: what was chosen on this machine."""
+    return recipe.model_copy(update={"run": recipe.run.model_copy(update=run)})

@@ -1,24 +1,8 @@
-"""The top-down generator f: latent factors z (B, *latent) -> signal x (B, C, *size).
-
-One family serves every signal, by the number of axes of its size (0: a table, 1: sound, 2: image,
-3: video or volume) and the form of its latent:
-
-    vector (d,)      dense -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      one object
-    map (k, *grid)   1x1   -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      stationary
-
-"up 2x" is a transposed convolution (kernel 4, stride 2): the paper's linear superposition of basis
-functions. A map's network pads nowhere, so every output entry is the same function of its
-neighbourhood in z: a larger map is a larger texture, and no border shows.
-
-Inference needs x and vector-Jacobian products with f, never a gradient for W. `freeze()` gives just
-that: weights cast once, activations overwritten in place, `pullback(v) = (df/dz)^T v` written out.
-There is no batch normalisation: in training mode it couples the chains of a batch.
-"""
+"""A top-down ConvNet, written out forward and back."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -26,120 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abprop.errors import UserError
+from abprop.networks.base import Frozen, Generator, Pullback, padded
 
 SLOPE = 0.2
-Pullback = Callable[[Tensor], Tensor]
-Frozen = Callable[[Tensor], tuple[Tensor, Pullback]]
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}  # by number of axes
-
-
-class Generator(nn.Module, ABC):
-    """What the model asks of a network.
-
-    Attributes:
-        latent_shape: of one z.
-        signal_shape: (C, *size) of one x.
-        stages: how many times a map's cell is doubled on its way to the signal.
-    """
-
-    latent_shape: tuple[int, ...]
-    signal_shape: tuple[int, ...]
-    stages: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        latent_shape: tuple[int, ...],
-        signal_shape: tuple[int, ...],
-        channels: int,
-        dtype: torch.dtype,
-    ) -> Generator:
-        """A generator of this form.
-
-        Args:
-            latent_shape, signal_shape: as above.
-            channels: width of the finest hidden layer, where there are such.
-            dtype: of the convolutions.
-        """
-        raise NotImplementedError
-
-    @property
-    def stationary(self) -> bool:
-        """Whether z is a map: then a larger one is a larger signal."""
-        return len(self.latent_shape) > 1
-
-    @abstractmethod
-    def forward(self, z: Tensor) -> Tensor:
-        """Signals (B, C, *size), differentiable in z and W."""
-
-    @abstractmethod
-    def freeze(self) -> Frozen:
-        """z -> (x, pullback) for the weights as they are."""
-
-    @abstractmethod
-    def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
-        """Draw the weights afresh; `normal(shape)` gives standard normals."""
-
-    @abstractmethod
-    def fold(self, mean: Tensor, root: Tensor) -> None:
-        """Absorb z = mean + root z' into the weights."""
-
-
-class LinearGenerator(Generator):
-    """x = W z + b: factor analysis, whose posterior and likelihood are known exactly.
-
-    Args:
-        latent_shape: (d,).
-        signal_shape: (C, *size).
-    """
-
-    @classmethod
-    def of(
-        cls,
-        latent_shape: tuple[int, ...],
-        signal_shape: tuple[int, ...],
-        channels: int,
-        dtype: torch.dtype,
-    ) -> LinearGenerator:
-        """See `Generator.of`; there are no hidden layers, and products stay in float32."""
-        return cls(latent_shape, signal_shape)
-
-    def __init__(self, latent_shape: tuple[int, ...], signal_shape: tuple[int, ...]) -> None:
-        super().__init__()
-        if len(latent_shape) != 1:
-            raise UserError(f"model.latent={latent_shape}: a linear network takes a vector latent")
-        self.latent_shape, self.signal_shape = latent_shape, signal_shape
-        self.weight = nn.Parameter(torch.empty(math.prod(signal_shape), latent_shape[0]))
-        self.bias = nn.Parameter(torch.zeros(math.prod(signal_shape)))
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Signals (B, *signal_shape) of latents (B, d)."""
-        return F.linear(z, self.weight, self.bias).reshape(-1, *self.signal_shape)
-
-    def freeze(self) -> Frozen:
-        """z -> (x, v -> W^T v)."""
-        weight, d = _padded(self.weight.detach()), self.latent_shape[0]
-
-        def run(z: Tensor) -> tuple[Tensor, Pullback]:
-            return self(z).detach(), lambda v: (v.flatten(1) @ weight)[:, :d]
-
-        return run
-
-    @torch.no_grad()
-    def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
-        """Draw the weights afresh; `normal(shape)` gives standard normals."""
-        self.weight.copy_(normal(tuple(self.weight.shape)) / math.sqrt(self.latent_shape[0]))
-        self.weight.mul_(0.1)
-        self.bias.zero_()
-
-    @torch.no_grad()
-    def fold(self, mean: Tensor, root: Tensor) -> None:
-        """Absorb z = mean + root z' into the weights."""
-        self.bias.add_(self.weight @ mean)
-        self.weight.copy_(self.weight @ root)
 
 
 class ConvGenerator(Generator):
@@ -217,7 +94,7 @@ class ConvGenerator(Generator):
         """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
         weights = [self._cast(w) for w in self.weights[:-1]]
         final, last = self._cast(self.weights[-1], self.wide), self._last_weights()
-        dense = _padded(self.dense)
+        dense = padded(self.dense)
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
@@ -337,14 +214,6 @@ def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> int:
     )
 
 
-def _padded(w: Tensor) -> Tensor:
-    """w with columns of zeros up to a multiple of 16, so that rows of g @ w have bits of their own.
-
-    With fewer columns matrix kernels choose another order of summation for the rows at the edge.
-    """
-    return F.pad(w, (0, -w.shape[1] % 16))
-
-
 def _subpixel(w: Tensor) -> Tensor:
     """The transposed convolution (kernel 4, stride 2, padding 1) as 3x3 weights for 4 phases.
 
@@ -358,6 +227,3 @@ def _subpixel(w: Tensor) -> Tensor:
 def _unrelu(g: Tensor, h: Tensor) -> Tensor:
     """The gradient before a leaky ReLU whose output was h, in place of g."""
     return torch.ops.aten.leaky_relu_backward.grad_input(g, h, SLOPE, True, grad_input=g)
-
-
-NETWORKS = {"conv": ConvGenerator, "linear": LinearGenerator}

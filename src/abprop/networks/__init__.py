@@ -1,0 +1,26 @@
+"""The top-down generator f: latent factors z (B, *latent) -> signal x (B, C, *size).
+
+One family serves every signal, by the number of axes of its size (0: a table, 1: sound, 2: image,
+3: video or volume) and the form of its latent:
+
+    vector (d,)      dense -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      one object
+    map (k, *grid)   1x1   -> grid -> [up 2x -> leaky ReLU] ... -> up 2x -> tanh      stationary
+
+"up 2x" is a transposed convolution (kernel 4, stride 2): the paper's linear superposition of basis
+functions. A map's network pads nowhere, so every output entry is the same function of its
+neighbourhood in z: a larger map is a larger texture, and no border shows.
+
+Inference needs x and vector-Jacobian products with f, never a gradient for W. `freeze()` gives just
+that: weights cast once, activations overwritten in place, `pullback(v) = (df/dz)^T v` written out.
+There is no batch normalisation: in training mode it couples the chains of a batch.
+"""
+
+from abprop.networks.base import Frozen, Generator, Pullback
+from abprop.networks.conv import SLOPE, ConvGenerator
+from abprop.networks.linear import LinearGenerator
+
+NETWORKS: dict[str, type[Generator]] = {"conv": ConvGenerator, "linear": LinearGenerator}
+
+__all__ = [
+    "NETWORKS", "SLOPE", "ConvGenerator", "Frozen", "Generator", "LinearGenerator", "Pullback",
+]  # fmt: skip
