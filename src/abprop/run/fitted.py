@@ -343,9 +343,7 @@ class Run:
         """Rows of `signals` that were learned from -> their rows in the table of latents."""
         if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
             return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
-        if signals is self._cut:
-            return {row: row for row in range(len(signals))}
-        return {}
+        return {row: row for row in range(len(signals))} if signals is self._cut else {}
 
     def _data(self, x: Tensor) -> np.ndarray:
         return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
