@@ -29,6 +29,7 @@ from abprop.run.recipe import (
     compose,
     dumps,
     flattened,
+    in_place,
     load_preset,
     settings,
     with_plan,
@@ -88,7 +89,7 @@ class Layers:
         recipe = compose(base)
         if self.preset:
             recipe = compose(recipe, [], **flattened(load_preset(self.preset)))
-        return compose(recipe, self.sets, **self.overrides)
+        return in_place(compose(recipe, self.sets, **self.overrides))
 
     def resuming(self, run: Recipe) -> Recipe:
         """The recipe asked for of a run that exists; what was planned stays planned."""
