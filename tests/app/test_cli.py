@@ -52,8 +52,9 @@ def test_fit_makes_a_run_directory(shelf: Path, run_dir: Path, abprop: Command):
 def test_the_run_is_named_after_the_source(shelf: Path, run_dir: Path, abprop: Command):
     done = abprop("fit", shelf / "faces.npy", *keys(*FACES), "--stop-at", "2")
     assert done.code == 0 and (run_dir.parent / "runs" / "faces" / "recipe.toml").is_file()
-    line = done.err.strip().splitlines()[-2]
-    assert line.startswith("saved at iteration 2 of 8; resume with: abprop fit ")
+    lines = done.err.strip().splitlines()
+    (line,) = [line for line in lines if line.startswith("saved at iteration 2 of 8; resume with")]
+    assert lines[-2] == "writing the report" and "planning" in lines
     assert line.endswith(f"--run {Path('runs') / 'faces'}") and "--stop-at" not in line
 
 

@@ -132,6 +132,7 @@ def _stops(words: list[str], i: int) -> bool:
 def _report(folder: Path) -> None:
     from abprop.report.pages import write_report
 
+    say("writing the report")
     say(f"report: {write_report(folder)}")
 
 
@@ -143,6 +144,8 @@ for _command in (
     commands.recover,
     commands.evaluate,
     commands.info,
+    commands.report,
+    commands.keys,
     commands.demo,
     commands.bench,
     commands.verify,
@@ -179,7 +182,7 @@ def _guarded(run: Callable[..., Any]) -> int:
     except _CLICK_ERROR as error:
         say(f"abprop: {error.format_message()}")
     except (KeyboardInterrupt, typer.Abort):
-        say("abprop: stopped; what was saved is in the run directory")
+        say("abprop: stopped; a run goes on from its last checkpoint, if there is one")
         return EXIT_STOPPED
     except MemoryError:
         say("abprop: out of memory; use fewer examples (data.limit), a smaller data.size or chunk")

@@ -191,6 +191,29 @@ def info(
             print(f"{key:16} {value}")
 
 
+def report(run: RunDir, data: Data = None) -> None:
+    """Write RUN/report.html again, as fit does at its end."""
+    from abprop.report.pages import write_report
+
+    say("writing the report")
+    say(f"report: {write_report(run, data)}")
+
+
+def keys(
+    prefix: Annotated[str, typer.Argument(help="only keys that begin so, e.g. train.")] = "",
+) -> None:
+    """Every key of a recipe, for --set: its default and what it means."""
+    from abprop.errors import unknown
+    from abprop.run.recipe import KEYS
+
+    found = {key: field for key, field in KEYS.items() if key.startswith(prefix)}
+    if not found:
+        raise unknown("key", prefix, KEYS)
+    for key, field in found.items():
+        default = "" if field.default is None else str(field.default)
+        print(f"{key:22} {default:8} {field.description}")
+
+
 def demo(
     run: Annotated[Path, typer.Option(help="where the runs go")] = Path("runs/demo"),
 ) -> None:

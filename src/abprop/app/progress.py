@@ -12,6 +12,24 @@ from abprop.errors import UserError
 from abprop.run import Progress
 
 
+def told(row: Mapping[str, Any], heldout: float | None) -> str:
+    """What stands beside the bar: short, so that a line of 80 columns holds all but warnings.
+
+    Args:
+        row: the line of metrics.
+        heldout: the last held-out PSNR.
+    """
+    unseen = "" if heldout is None else f" ({heldout:.1f} unseen)"
+    text = f"loss {row['loss']:.0f} {row['psnr']:.1f} dB{unseen} step {row['s']:.3f}"
+    if row["accepted"] < 1:
+        text += f" accepted {100 * row['accepted']:.0f} %"
+    if row["stable"] < STABLE:
+        text += f" {100 - 100 * row['stable']:.0f} % too long"
+    if row.get("diverged"):
+        text += f" {row['diverged']} put back"
+    return text
+
+
 class Bar(Progress):
     """A rich progress bar with loss, PSNR, held-out PSNR, step size and time left."""
 
@@ -20,7 +38,7 @@ class Bar(Progress):
 
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.bar: Any = None
-        self.heldout = ""
+        self.heldout: float | None = None
 
     def say(self, line: str) -> None:
         """One line above the bar."""
@@ -39,8 +57,7 @@ class Bar(Progress):
         )
 
         self.bar = Progress(
-            TextColumn("learning"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=6),
             MofNCompleteColumn(),
             TextColumn("{task.fields[text]}"),
             TimeRemainingColumn(),
@@ -54,15 +71,8 @@ class Bar(Progress):
         """Move the bar; every field is one of `row`."""
         if self.bar is None:
             return
-        if "heldout_psnr" in row:
-            self.heldout = f"  held out {row['heldout_psnr']:.1f} dB"
-        text = f"loss {row['loss']:.0f}  {row['psnr']:.1f} dB{self.heldout}  s {row['s']:.3f}"
-        if row["accepted"] < 1:
-            text += f"  accepted {100 * row['accepted']:.0f} %"
-        if row["stable"] < STABLE:
-            text += f"  {100 - 100 * row['stable']:.0f} % of steps too long"
-        if row.get("diverged"):
-            text += f"  {row['diverged']} chains put back"
+        self.heldout = row.get("heldout_psnr", self.heldout)
+        text = told(row, self.heldout)
         self.bar.update(self.task, completed=done, text=text)
 
     def end(self) -> None:

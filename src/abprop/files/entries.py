@@ -53,6 +53,21 @@ def pictures_in(path: Path) -> Iterator[list[Entry]]:
         yield [_file(path, path.name)]
 
 
+def placed(text: str) -> str:
+    """A place in a recipe from the root on, so that the run works from any folder."""
+    if text.startswith("not:"):
+        return "not:" + placed(text.removeprefix("not:"))
+    if text in ("", "<array>"):
+        return text
+    path, npz, key = text, "", ""
+    if ".npz:" in text and not Path(text).exists():
+        path, npz, key = text.rpartition(".npz:")
+    try:
+        return os.path.abspath(os.path.expanduser(path + npz.rstrip(":"))) + npz[-1:] + key
+    except (OSError, ValueError):  # a null byte, no working directory: reading tells
+        return text
+
+
 def unique_names(entries: list[Entry]) -> list[str]:
     """A name for each file: its stem, or as much more of its path as tells them apart."""
     paths = [PurePosixPath(entry.name) for entry in entries]
@@ -105,6 +120,9 @@ def _walk(root: Path) -> Iterator[list[Path]]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if "recipe.toml" in files and "checkpoints" in folders:  # a run: its pictures are no data
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield [Path(top, name) for name in files]
 

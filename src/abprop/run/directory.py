@@ -17,7 +17,19 @@ from abprop.grammar import parse_every
 from abprop.learning import Learning, Score, arithmetic, make_model
 from abprop.model import Model
 from abprop.run.fitted import Run
-from abprop.run.recipe import Recipe, edited, loads, on_machine, settings
+from abprop.run.recipe import (
+    KEYS,
+    MAY_CHANGE,
+    Recipe,
+    changes,
+    compose,
+    flattened,
+    loads,
+    on_machine,
+    only_moved,
+    said,
+    settings,
+)
 from abprop.run.split import Split, summary
 from abprop.version import version
 
@@ -59,7 +71,32 @@ def agreed(folder: Path, found: checkpoint.Checkpoint) -> Recipe:
         UserError: the file says something else.
     """
     recipe, saved = read_recipe(folder), found.meta.get("recipe")
-    return recipe if not isinstance(saved, Mapping) else edited(saved, recipe)
+    return recipe if not isinstance(saved, Mapping) else _edited(saved, recipe)
+
+
+def _edited(saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
+    """What a checkpoint says the recipe was, the present one where it says nothing.
+
+    Args:
+        saved: nested, from the checkpoint; versions may differ in which keys there are.
+        recipe: as it is in the run's recipe.toml.
+
+    Raises:
+        UserError: the file was edited where a run cannot change.
+    """
+    told = {key: value for key, value in flattened(saved).items() if key in KEYS}
+    nested = recipe.model_dump()
+    for key, value in told.items():
+        section, _, name = key.rpartition(".")
+        (nested[section] if section else nested)[name] = value
+    before = compose(nested)
+    for key, old, new in changes(before, recipe):
+        if key not in MAY_CHANGE and not only_moved(key, before, recipe):
+            raise UserError(
+                f"{key} = {said(new)} in recipe.toml was edited: this run was learned with "
+                f"{said(old)}; put it back, or fit into another --run"
+            )
+    return before
 
 
 def check_fits(folder: Path, found: checkpoint.Checkpoint, model: Model) -> None:

@@ -94,17 +94,15 @@ class Run:
         """
         if self._signals is not None:
             return self._signals
+        mend = "say where the data are now with --data SOURCE (or data=...)"
         if self.source is None and self.recipe.data.source in ("", "<array>"):
-            raise UserError(
-                f"{self.folder} was learned from an array given in Python; "
-                "say where the data are now with --data SOURCE (or data=array)"
-            )
-        signals = load_data(self.recipe, self.source)
+            raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
+        try:
+            signals = load_data(self.recipe, self.source)
+        except UserError as error:
+            raise UserError(f"{error}; or {mend}") from error
         if signals.fingerprint != self.recipe.data.fingerprint:
-            raise UserError(
-                f"{signals.source} is not what {self.folder} was learned from; "
-                "say where that is now with --data SOURCE"
-            )
+            raise UserError(f"{signals.source} is not what {self.folder} was learned from; {mend}")
         self._signals = signals
         return signals
 

@@ -33,6 +33,7 @@ from abprop.run.recipe import (
     compose,
     dumps,
     flattened,
+    in_place,
     load_preset,
     on_machine,
     settings,
@@ -93,7 +94,7 @@ class Layers:
         recipe = compose(base)
         if self.preset:
             recipe = compose(recipe, [], **flattened(load_preset(self.preset)))
-        return compose(recipe, self.sets, **self.overrides)
+        return in_place(compose(recipe, self.sets, **self.overrides))
 
     def resuming(self, run: Recipe) -> Recipe:
         """The recipe asked for of a run that exists; what was planned stays planned."""
@@ -229,6 +230,7 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
     recipe, learning = session.recipe, session.learning
     budget = recipe.train.budget or DEFAULT_BUDGET
     open_threads = recipe.run.threads == 0
+    progress.say("planning")
     plan = planned(learning, parse_duration(budget), clock, progress.say, try_threads=open_threads)
     if recipe.train.iterations is None:
         recipe = with_plan(recipe, plan.iterations, budget, scores=plan.scores)
@@ -256,7 +258,7 @@ def _announce(session: Session, threads: int, progress: Progress) -> None:
     recipe, learning, parts = session.recipe, session.learning, session.split
     size, kind = "x".join(map(str, parts.sensor.shape)), KINDS[session.signals.kind]
     extra = len(parts.train) - parts.originals
-    copies = f", {extra} copies" if extra else ""
+    copies = f", {extra} {'copies' if extra > 1 else 'copy'}" if extra else ""
     held = f", {len(parts.heldout)} held out" if parts.heldout else ""
     count = sum(p.numel() for p in learning.model.network.parameters())
     many = kind.many if parts.originals > 1 else kind.one
@@ -319,8 +321,9 @@ def _name_diverged(session: Session, step: Step, progress: Progress) -> None:
     if len(bad):
         rows = [int((learning.latents.ids == i).nonzero()[0]) for i in bad[:3]]
         names = ", ".join(map(shown, session.split.train.take(rows).names))
+        whose = "1 example's" if len(bad) == 1 else f"{len(bad)} examples'"
         progress.say(
-            f"note: {len(bad)} examples' chains left the finite numbers at iteration {learning.t} "
+            f"note: {whose} chains left the finite numbers at iteration {learning.t} "
             f"({names}); put back and slowed"
         )
 

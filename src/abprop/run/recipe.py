@@ -19,11 +19,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
+from abprop.files.entries import placed
 from abprop.run.schema import KEYS, Recipe, on_machine, settings, takes_text_only, with_plan
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
-__all__ += ["changes", "check_resume", "edited", "flat", "flattened", "settings", "with_plan"]
-__all__ += ["on_machine"]
+__all__ += ["changes", "check_resume", "flat", "flattened", "in_place", "only_moved", "said"]
+__all__ += ["settings", "with_plan", "on_machine"]
 
 Nested = dict[str, Any]
 
@@ -227,7 +228,8 @@ def _toml(value: Any) -> str:
 
 # Resuming -------------------------------------------------------------------------------------
 
-_MAY_CHANGE = {"train.iterations", "train.budget", "run.device", "run.precision", "run.threads"}
+_PLACES = ("data.source", "data.masks", "data.operator")
+MAY_CHANGE = {"train.iterations", "train.budget", "run.device", "run.precision", "run.threads"}
 
 
 def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -270,48 +272,35 @@ def check_resume(old: Recipe, new: Recipe) -> list[str]:
     """
     warnings = []
     for key, before, after in changes(old, new):
-        if key in _MAY_CHANGE:
+        if key in MAY_CHANGE:
             warnings.append(
-                f"{key} was {_said(before)}, now {_said(after)}: "
+                f"{key} was {said(before)}, now {said(after)}: "
                 "the result will not be bit for bit that of an unchanged run"
             )
-        elif not (key.startswith("checkpoint.") or _only_moved(key, old, new)):
+        elif not (key.startswith("checkpoint.") or only_moved(key, old, new)):
             raise UserError(
-                f"{key} was {_said(before)} in this run and cannot change on resume "
-                f"(got {_said(after)}); use another --run"
+                f"{key} was {said(before)} in this run and cannot change on resume "
+                f"(got {said(after)}); use another --run"
             )
     return warnings
 
 
-def edited(saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
-    """What a checkpoint says the recipe was, the present one where it says nothing.
-
-    Args:
-        saved: nested, from the checkpoint; versions may differ in which keys there are.
-        recipe: as it is in the run's recipe.toml.
-
-    Raises:
-        UserError: the file was edited where a run cannot change.
-    """
-    told = {key: value for key, value in flattened(saved).items() if key in KEYS}
-    # Both train keys hold at once in a planned recipe, which `compose` would not allow.
-    nested = recipe.model_dump()
-    for key, value in told.items():
-        section, _, name = key.rpartition(".")
-        (nested[section] if section else nested)[name] = value
-    before = _validated(nested)
-    for key, old, new in changes(before, recipe):
-        if key not in _MAY_CHANGE and not _only_moved(key, before, recipe):
-            raise UserError(
-                f"{key} = {_said(new)} in recipe.toml was edited: this run was learned with "
-                f"{_said(old)}; put it back, or fit into another --run"
-            )
-    return before
+def only_moved(key: str, old: Recipe, new: Recipe) -> bool:
+    """Whether a key says only that the same data are somewhere else."""
+    same = old.data.fingerprint == new.data.fingerprint != ""
+    if key in _PLACES and placed(_get(old, key) or "") == placed(_get(new, key) or ""):
+        return True
+    return key == "data.source" and same
 
 
-def _only_moved(key: str, old: Recipe, new: Recipe) -> bool:
-    return key == "data.source" and old.data.fingerprint == new.data.fingerprint != ""
+def in_place(recipe: Recipe) -> Recipe:
+    """The recipe with its places from the root on."""
+    named = {key: _get(recipe, key) for key in _PLACES}
+    texts = {key: placed(value) for key, value in named.items() if value}
+    data = {key.removeprefix("data."): text for key, text in texts.items()}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=data)})
 
 
-def _said(value: object) -> str:
+def said(value: object) -> str:
+    """A value for a message."""
     return "not set" if value is None else _shown(value)

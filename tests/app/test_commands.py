@@ -1,0 +1,49 @@
+"""The commands report and keys, what Ctrl-C says, and the bar's text."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny import Command
+
+from abprop.app import cli, progress
+from abprop.run.recipe import KEYS
+
+
+def test_report_is_written_again(faces: Path, shelf: Path, tmp_path: Path, abprop: Command):
+    run = Path(shutil.copytree(faces, tmp_path / "run"))
+    for words in ((), ("--data", shelf / "faces.npy")):
+        (run / "report.html").unlink(missing_ok=True)
+        done = abprop("report", run, *words)
+        assert done.code == 0 and done.err.strip().endswith(f"report: {run / 'report.html'}")
+        assert (run / "report.html").is_file()
+    assert "no such run" in abprop("report", "gone").complaint
+
+
+def test_keys_are_listed_with_meaning_and_default(abprop: Command):
+    out = abprop("keys").out
+    assert all(key in out for key in KEYS) and "Adam's learning rate" in out
+    some = abprop("keys", "train.").out
+    assert "train.batch" in some and "128" in some and "model.latent" not in some
+    assert "did you mean" in abprop("keys", "train.btch").complaint
+
+
+def test_ctrl_c_before_anything_was_saved_claims_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["abprop", "fit", "x"])
+    assert cli._guarded(stop) == 3
+    assert "what was saved is in" not in capsys.readouterr().err
+
+
+def test_the_bars_text_fits_and_says_step():
+    row = {"loss": 123456.0, "psnr": 21.3, "heldout_psnr": 20.1, "s": 0.0171}
+    text = progress.told({**row, "accepted": 0.83, "stable": 0.5, "diverged": 3}, 20.1)
+    assert "step 0.017" in text and "  s 0." not in text
+    plain = progress.told({**row, "accepted": 1.0, "stable": 1.0}, 20.1)
+    assert len(plain) <= 48
