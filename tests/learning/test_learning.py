@@ -1,0 +1,79 @@
+"""Learning on its own: plain settings, tensors, no folder and no recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import blobs
+
+from abprop.data import Examples
+from abprop.errors import AbpropError
+from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
+from abprop.operators import Identity, Mask, Projection, white
+from abprop.run.schema import Recipe
+
+SHAPE = (1, 8, 8)
+
+
+def pictures(count: int = 40) -> torch.Tensor:
+    return torch.from_numpy(blobs(count)).float()[:, None] / 127.5 - 1
+
+
+def settings(**infer: object) -> Settings:
+    return Settings(
+        ModelSettings((3,), channels=8, sigma=0.3),
+        InferSettings(steps=2, chunk=16, **infer),  # type: ignore[arg-type]
+        TrainSettings(iterations=200, batch=16, learning_rate=0.005),
+    )
+
+
+@pytest.mark.parametrize("measured", ["whole", "masked", "projected"])
+def test_tensors_and_an_operator_are_learned_from_as_they_are(
+    measured: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    x, n = pictures(), 40
+    hidden = torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(0)) < 0.3
+    A = {
+        "whole": Identity(n, SHAPE),
+        "masked": Mask(hidden),
+        "projected": Projection(white(20, SHAPE, seed=0), n),
+    }[measured]
+    y = A(x)
+    learning = Learning(settings(), Examples(y, A, torch.arange(n), SHAPE))
+    losses = [step.residual.item() for step in learning.steps(200)]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10]) and learning.t == 200
+    assert learning.latents.z.shape == (40, 3) and os.listdir(tmp_path) == []
+
+
+def test_several_chains_of_an_example_share_its_id():
+    x = pictures()
+    examples = Examples(x, Identity(40, SHAPE), torch.arange(40), SHAPE)
+    learning = Learning(settings(chains=3), examples)
+    for _ in learning.steps(2):
+        pass
+    assert learning.latents.z.shape == (120, 3) and len(learning.latents) == 40
+
+
+def test_ids_must_ascend():
+    with pytest.raises(AbpropError, match="ascend"):
+        Examples(pictures(3), Identity(3, SHAPE), torch.tensor([0, 2, 1]), SHAPE)
+
+
+def test_plain_settings_have_the_recipes_defaults():
+    recipe = Recipe()
+    sections = ((InferSettings(), recipe.infer), (TrainSettings(), recipe.train))
+    for mine, theirs in sections:
+        own = dataclasses.asdict(mine)
+        told = {k: v for k, v in theirs.model_dump().items() if k != "budget"}
+        assert own.keys() == told.keys()
+        chosen = {"start"}  # the recipe's is `auto` until it is resolved
+        assert {k: own[k] for k in own.keys() - chosen} == {
+            k: told[k] for k in told.keys() - chosen
+        }
+    model = ModelSettings((2,))
+    assert (model.network, model.prior) == (recipe.model.network, recipe.model.prior)
