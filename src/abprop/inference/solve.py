@@ -75,11 +75,14 @@ def nearest(model: Model, y: Tensor, A: Operator, z: Tensor, *, chunk: int = 64)
         latents (B, *latent_shape).
     """
     x = torch.cat([model.network(z[rows])[:n] for rows, n in chunks(len(z), chunk, z.device)])
-    best = []
+    best = torch.empty(len(y), dtype=torch.int64, device=x.device)
+    # One large piece of memory for all: small ones kept between freed large ones leave holes.
+    apart = torch.empty(len(x), *y.shape[1:], dtype=x.dtype, device=x.device)
     for i in range(len(y)):
         seen = A[torch.full((len(x),), i, device=x.device)](x)
-        best.append((seen - y[i]).square().flatten(1).sum(1).argmin())
-    found, mean = z[torch.stack(best)], model.mean_latent(len(y))
+        torch.sub(seen, y[i], out=apart)
+        best[i] = apart.square_().flatten(1).sum(1).argmin()
+    found, mean = z[best], model.mean_latent(len(y))
     chosen = []
     for rows, n in chunks(len(y), chunk, y.device):
         score = model.score(y[rows], A[rows])
