@@ -14,11 +14,11 @@ from abprop.data.masks import open_masks
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
-from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, reason, shown
+from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, shown
 from abprop.files.sizes import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
-from abprop.kinds.base import quiet
+from abprop.say import Say, quiet
 
 
 def read(
@@ -34,7 +34,7 @@ def read(
     hide: str | None = None,
     seed: int = 0,
     columns: str | None = None,
-    say: Callable[[str], None] = quiet,
+    say: Say = quiet,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
@@ -121,7 +121,7 @@ def _prior_only(raw: Raw) -> str:
 
 
 def _read_path(text: str, request: Request) -> Raw:
-    path, key = _split(text)
+    path, key = arrays.located(text)
     for kind in KINDS.values():
         if kind.reads(path):
             return kind.read(path, request)
@@ -132,21 +132,6 @@ def _read_path(text: str, request: Request) -> Raw:
             f"a picture, .npy, .npz or .csv"
         )
     return load(path, key, request)
-
-
-def _split(text: str) -> tuple[Path, str | None]:
-    """The path, and the key of "file.npz:key"."""
-    try:
-        path, key = Path(text).expanduser(), None
-        if not path.exists() and ".npz:" in text:
-            head, key = text.rsplit(".npz:", 1)
-            path = Path(head + ".npz").expanduser()
-        found = path.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, no such home
-        raise UserError(f"{quoted(text)} cannot be opened ({reason(error)})") from error
-    if not found:
-        raise UserError(f"{quoted(path)} does not exist; check the path")
-    return path, key
 
 
 def _load_array(path: Path, key: str | None, request: Request) -> Raw:
@@ -219,10 +204,8 @@ def _arranged(
     check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where, batch=BATCH)
     if request.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind.name))))
-    mask = None
-    if request.masks is not None:
-        mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
-        note = "; ".join(filter(None, (note, said)))
+    mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
+    note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
     raw = Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], columns, note)
     lost = ""

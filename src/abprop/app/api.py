@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from abprop.run import Run as _Run
 from abprop.run import fit as _fit
 from abprop.run import load as _load
 from abprop.run.recipe import KEYS
+from abprop.say import Say
 
 __all__ = ["Run", "fit", "load"]
 
@@ -76,16 +77,16 @@ def load(
     folder: str | Path,
     *,
     data: object = None,
-    device: str = "auto",
+    device: str | None = None,
     last: bool = False,
-    say: Callable[[str], None] = warnings.warn,
+    say: Say = warnings.warn,
 ) -> Run:
     """A run from its directory, at its best checkpoint.
 
     Args:
         folder: the run directory.
         data: where its data are now, a path or an array, if not where the recipe says.
-        device: auto, cuda, mps or cpu.
+        device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.
         say: told one line about each checkpoint that is bad.
 

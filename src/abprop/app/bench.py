@@ -24,13 +24,14 @@ from abprop.networks import SLOPE, ConvGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity
 from abprop.priors import StandardNormal
+from abprop.say import Say
 
 BATCH, LATENT, SHAPE, CHANNELS = 64, 100, (3, 64, 64), 64
 STEPS = 5  # in a visit, as in the preset for images
 GFLOP = 0.42 * BATCH  # of one pass forward and back to z
 
 
-def bench(runs: int, say: Callable[[str], None]) -> dict[str, Any]:
+def bench(runs: int, say: Say) -> dict[str, Any]:
     """Medians of interleaved runs.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,12 @@ from abprop.evaluate import psnr
 from abprop.report import Page, write
 from abprop.report.pages import page
 from abprop.run import Layers, Run, fit, load
+from abprop.say import Say
 
 DIGITS_BUDGET, TEXTURE_BUDGET = "50s", "100s"
 
 
-def demo(folder: Path, say: Callable[[str], None]) -> Path:
+def demo(folder: Path, say: Say) -> Path:
     """Learn both, write one report of both, and say where it is.
 
     Args:

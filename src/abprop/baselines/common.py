@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from abprop.errors import UserError
-
-Say = Callable[[str], None]
-
-
-def quiet(line: str) -> None:
-    """Progress that no one listens to."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from abprop import principal
-from abprop.baselines.common import Filled, Say, check_components, quiet
+from abprop.baselines.common import Filled, check_components
 from abprop.errors import UserError, unknown
+from abprop.say import Say, quiet
 
 ITERATIVE_COLUMNS = 300
 

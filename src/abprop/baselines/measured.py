@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from abprop.baselines.common import Filled, Say, quiet
+from abprop.baselines.common import Filled
 from abprop.errors import UserError, unknown
+from abprop.say import Say, quiet
 
 PILOTS = 5  # signals on which lambda is chosen
 SHARES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # of the lambda at which c = 0

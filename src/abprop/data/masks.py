@@ -11,7 +11,7 @@ from abprop.data.signals import MISSING, OBSERVED, SECRET
 from abprop.errors import UserError
 from abprop.files import arrays, tables
 from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
-from abprop.files.limits import quoted, reason
+from abprop.files.limits import quoted
 from abprop.files.pictures import decode
 
 # (place among the chosen, row in the source, name, shape (C, *size)) -> bool (1 or C, *size)
@@ -19,12 +19,12 @@ Mask = Callable[[int, int, str, tuple[int, ...]], np.ndarray]
 _INVERTED = "not:"
 
 
-def open_masks(given: object, total: int, chosen: int, dims: int) -> tuple[Mask, str]:
+def open_masks(given: object, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
     """A function that gives the mask of each example, and a note.
 
     Args:
         given: a folder or zip of pictures, a picture, .npy, .npz, "file.npz:key", .csv, any of
-            them after "not:", or an array.
+            them after "not:", or an array. None hides nothing: there is no function then.
         total: examples in the source.
         chosen: how many of them are used.
         dims: axes of an example besides its channels.
@@ -32,13 +32,19 @@ def open_masks(given: object, total: int, chosen: int, dims: int) -> tuple[Mask,
     Raises:
         UserError: it cannot be read, or has masks for another number of examples.
     """
+    return (None, "") if given is None else _opened(given, total, chosen, dims)
+
+
+def _opened(given: object, total: int, chosen: int, dims: int) -> tuple[Mask, str]:
     if not isinstance(given, str | Path):
         return _of_array(arrays.from_python(given), "the mask", total, chosen, dims)
     text = str(given)
     if text.startswith(_INVERTED):
-        mask, note = open_masks(text.removeprefix(_INVERTED), total, chosen, dims)
+        mask, note = _opened(text.removeprefix(_INVERTED), total, chosen, dims)
         return (lambda *example: ~mask(*example)), note
-    path, key = _split(text)
+    if not text:
+        raise UserError(f"--masks {quoted(Path(text))} does not exist; check the path")
+    path, key = arrays.located(text, "--masks ")
     if path.is_dir() or path.suffix.lower() in (*SUFFIXES, ".zip"):
         return _of_pictures(path, total)
     if path.suffix.lower() == ".csv":
@@ -56,20 +62,6 @@ def codes(values: np.ndarray, hidden: np.ndarray | None, mask: np.ndarray) -> np
     unknown = np.zeros(mask.shape, dtype=bool) if hidden is None else hidden
     veil = np.where(mask, np.uint8(SECRET), np.uint8(OBSERVED))
     return np.where(unknown, np.uint8(MISSING), veil)
-
-
-def _split(text: str) -> tuple[Path, str | None]:
-    try:
-        path, key = Path(text).expanduser(), None
-        if not path.exists() and ".npz:" in text:
-            head, key = text.rsplit(".npz:", 1)
-            path = Path(head + ".npz").expanduser()
-        found = bool(text) and path.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, no such home
-        raise UserError(f"--masks {quoted(text)} cannot be opened ({reason(error)})") from error
-    if not found:
-        raise UserError(f"--masks {quoted(path)} does not exist; check the path")
-    return path, key
 
 
 def _of_pictures(path: Path, total: int) -> tuple[Mask, str]:

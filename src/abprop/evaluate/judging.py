@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,8 +29,8 @@ from abprop.evaluate.recovery import Posterior
 from abprop.evaluate.scores import Scores, errors
 from abprop.model import Model
 from abprop.operators import Operator
+from abprop.say import Say
 
-Say = Callable[[str], None]
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 

@@ -6,7 +6,7 @@ calibrated on observed entries that were set aside, never on any that are scored
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from abprop.data import ASIDE, Scale, Signals, set_aside
 from abprop.evaluate.scores import Scores, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
+from abprop.say import Say
 
 KEPT = 4  # draws that are kept of each signal
 FITTED = 400  # examples whose residuals are looked at
@@ -208,7 +209,7 @@ def score(
     known: Tensor,
     count: int,
     device: torch.device,
-    progress: Callable[[str], None],
+    progress: Say,
 ) -> tuple[Scores, Scores]:
     """Scores over `scored` entries with uncertainty, and of f(z) over all that are `known`."""
     unit = signals.scale.unit

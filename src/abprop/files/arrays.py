@@ -16,6 +16,29 @@ _CHANNELS = range(1, 5)
 _SMALLEST_PICTURE = 8  # pixels a side; digits have as few
 
 
+def located(text: str, what: str = "") -> tuple[Path, str | None]:
+    """The path that a user typed, and the key of "file.npz:key".
+
+    Args:
+        text: as typed; ~ is the home.
+        what: begins a message, such as "--masks ".
+
+    Raises:
+        UserError: nothing is there, or it cannot be a path.
+    """
+    try:
+        path, key = Path(text).expanduser(), None
+        if not path.exists() and ".npz:" in text:
+            head, key = text.rsplit(".npz:", 1)
+            path = Path(head + ".npz").expanduser()
+        found = path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, no such home
+        raise UserError(f"{what}{quoted(text)} cannot be opened ({reason(error)})") from error
+    if not found:
+        raise UserError(f"{what}{quoted(path)} does not exist; check the path")
+    return path, key
+
+
 def load(path: Path, key: str | None, some: bool = False) -> tuple[np.ndarray, str]:
     """An array of a file, never unpickled.
 

@@ -8,7 +8,7 @@ as plain values by dotted key, what it chooses goes back in the same form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,13 +23,10 @@ from abprop.errors import UserError
 from abprop.files.arrays import native
 from abprop.files.tables import save_rows
 from abprop.grammar import parse_latent
+from abprop.say import Say, quiet
 
 FEWEST_TO_HOLD_OUT = 50
 Asked = Mapping[str, Any]
-
-
-def quiet(line: str) -> None:
-    """Tell no one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Request:
     limit: int | None
     masks: object = None
     columns: str | None = None
-    say: Callable[[str], None] = quiet
+    say: Say = quiet
 
 
 @dataclass(frozen=True)

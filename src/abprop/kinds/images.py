@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,6 +21,7 @@ from abprop.files.pictures import Picture, decode
 from abprop.files.sizes import uniform
 from abprop.files.write import save_images
 from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, native_rows
+from abprop.say import Say
 
 EVERY = 5.0  # seconds between two lines about reading
 MANY = 5000  # pictures that need no shifted copies
@@ -66,7 +67,7 @@ class Images(Kind):
             names = unique_names(entries)
             rows = chosen(request.select, request.limit, len(entries), quoted(path))
             files = [entries[row] for row in rows]
-            mask, note = opened(request, len(entries), len(rows), 2)
+            mask, note = open_masks(request.masks, len(entries), len(rows), 2)
 
             def pictures() -> Iterable[tuple[Picture, str]]:
                 nonlocal note
@@ -135,7 +136,7 @@ class Images(Kind):
         return f"{len(x)} {what} of {x.shape[3]}x{x.shape[2]}: {where}"
 
 
-def _told(files: Sequence[Entry], say: Callable[[str], None]) -> Iterable[Entry]:
+def _told(files: Sequence[Entry], say: Say) -> Iterable[Entry]:
     """The files, and every so often how far it is."""
     last = monotonic()
     for i, file in enumerate(files):
@@ -144,11 +145,6 @@ def _told(files: Sequence[Entry], say: Callable[[str], None]) -> Iterable[Entry]
             say(f"reading {i + 1} of {len(files)} pictures")
             last = now
         yield file
-
-
-def opened(request: Request, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
-    """The masks that were asked for, and a note."""
-    return (None, "") if request.masks is None else open_masks(request.masks, total, chosen, dims)
 
 
 def _uniform(picture: Picture, mask: np.ndarray | None, request: Request, where: str) -> Picture:

@@ -1,8 +1,8 @@
 """Learning: the parts of Algorithm 1 from plain settings, the loop, its scores and its plan."""
 
 from abprop.learning.learning import Learning, Score
-from abprop.learning.parts import arithmetic, make_model
-from abprop.learning.plan import Clock, Plan, planned, with_plan
+from abprop.learning.parts import arithmetic, make_model, make_network
+from abprop.learning.plan import Clock, Plan, planned
 from abprop.learning.settings import InferSettings, ModelSettings, Settings, TrainSettings
 
 __all__ = [
@@ -16,6 +16,6 @@ __all__ = [
     "TrainSettings",
     "arithmetic",
     "make_model",
+    "make_network",
     "planned",
-    "with_plan",
 ]

@@ -18,7 +18,7 @@ from abprop.latents import Latents, Restarted
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
-from abprop.networks import NETWORKS
+from abprop.networks import NETWORKS, Generator
 from abprop.noise import Noise
 from abprop.priors import PRIORS
 
@@ -26,6 +26,12 @@ CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
 FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
 OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
+
+
+def make_network(settings: ModelSettings, shape: tuple[int, ...], dtype: torch.dtype) -> Generator:
+    """f with weights of no meaning yet; see `make_model`."""
+    make = NETWORKS[settings.network]
+    return make(settings.latent, shape, channels=settings.channels, dtype=dtype)
 
 
 def make_model(
@@ -43,9 +49,7 @@ def make_model(
         UserError: the weights alone would take more than 70 % of the free memory.
     """
     _check_memory(settings, shape)
-    network = NETWORKS[settings.network].of(
-        settings.latent, shape, channels=settings.channels, dtype=dtype
-    )
+    network = make_network(settings, shape, dtype)
     noise, draws = Noise(seed, "weights"), iter(range(10**6))
 
     def normal(size: tuple[int, ...]) -> Tensor:
@@ -60,9 +64,7 @@ def make_model(
 def _check_memory(settings: ModelSettings, shape: tuple[int, ...]) -> None:
     """Count the weights where nothing is allocated."""
     with torch.device("meta"):
-        network = NETWORKS[settings.network].of(
-            settings.latent, shape, channels=settings.channels, dtype=torch.float32
-        )
+        network = make_network(settings, shape, torch.float32)
     need, free = 4 * sum(p.numel() for p in network.parameters()), available_memory()
     if need > MEMORY_SHARE * free:
         raise UserError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +20,7 @@ from abprop.learning.learning import (
     Learning,
 )
 from abprop.learning.settings import Settings
+from abprop.say import Say
 
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
@@ -34,8 +34,6 @@ REPORT_SECONDS = 2.5  # of a report before anything of the model is shown in it
 REPORT_PASSES = 300, 150  # of one chunk, if there are held-out examples; and of single examples
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -71,6 +69,11 @@ class Plan:
     scores: int
     threads: int = 0
     seconds: float = 0.0
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings with these numbers."""
+        train = replace(settings.train, iterations=self.iterations, scores=self.scores)
+        return replace(settings, train=train, infer=replace(settings.infer, wait=self.wait))
 
 
 def planned(
@@ -135,12 +138,6 @@ def _fitting(
     elif count < SKETCH:
         say(f"note: {count} iterations are few; a longer --budget would learn more")
     return max(count, FEWEST), scores
-
-
-def with_plan(settings: Settings, plan: Plan) -> Settings:
-    """The settings with a plan's numbers."""
-    train = replace(settings.train, iterations=plan.iterations, scores=plan.scores)
-    return replace(settings, train=train, infer=replace(settings.infer, wait=plan.wait))
 
 
 def _waiting(learning: Learning, iterations: int) -> int:

@@ -15,11 +15,20 @@ that: weights cast once, activations overwritten in place, `pullback(v) = (df/dz
 There is no batch normalisation: in training mode it couples the chains of a batch.
 """
 
+from collections.abc import Callable
+
 from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.conv import SLOPE, ConvGenerator
 from abprop.networks.linear import LinearGenerator
 
-NETWORKS: dict[str, type[Generator]] = {"conv": ConvGenerator, "linear": LinearGenerator}
+
+def _linear(latent: tuple[int, ...], signal: tuple[int, ...], **hidden: object) -> Generator:
+    """Nothing is hidden: no channels, and products stay in float32."""
+    return LinearGenerator(latent, signal)
+
+
+# From the latent's shape, the signal's shape, channels= and dtype= of what lies between.
+NETWORKS: dict[str, Callable[..., Generator]] = {"conv": ConvGenerator, "linear": _linear}
 
 __all__ = [
     "NETWORKS", "SLOPE", "ConvGenerator", "Frozen", "Generator", "LinearGenerator", "Pullback",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,23 +24,6 @@ class Generator(nn.Module, ABC):
     latent_shape: tuple[int, ...]
     signal_shape: tuple[int, ...]
     stages: int = 0
-
-    @classmethod
-    def of(
-        cls,
-        latent_shape: tuple[int, ...],
-        signal_shape: tuple[int, ...],
-        channels: int,
-        dtype: torch.dtype,
-    ) -> Generator:
-        """A generator of this form.
-
-        Args:
-            latent_shape, signal_shape: as above.
-            channels: width of the finest hidden layer, where there are such.
-            dtype: of the convolutions.
-        """
-        raise NotImplementedError
 
     @property
     def stationary(self) -> bool:

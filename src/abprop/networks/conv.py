@@ -56,17 +56,6 @@ class ConvGenerator(Generator):
         )
         self.biases = nn.ParameterList(torch.empty(b) for b in outs)
 
-    @classmethod
-    def of(
-        cls,
-        latent_shape: tuple[int, ...],
-        signal_shape: tuple[int, ...],
-        channels: int,
-        dtype: torch.dtype,
-    ) -> ConvGenerator:
-        """See `Generator.of`."""
-        return cls(latent_shape, signal_shape, channels=channels, dtype=dtype)
-
     @torch.no_grad()
     def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:
         """Draw the weights afresh (He et al. 2015); `normal(shape)` gives standard normals."""

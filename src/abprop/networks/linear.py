@@ -21,17 +21,6 @@ class LinearGenerator(Generator):
         signal_shape: (C, *size).
     """
 
-    @classmethod
-    def of(
-        cls,
-        latent_shape: tuple[int, ...],
-        signal_shape: tuple[int, ...],
-        channels: int,
-        dtype: torch.dtype,
-    ) -> LinearGenerator:
-        """See `Generator.of`; there are no hidden layers, and products stay in float32."""
-        return cls(latent_shape, signal_shape)
-
     def __init__(self, latent_shape: tuple[int, ...], signal_shape: tuple[int, ...]) -> None:
         super().__init__()
         if len(latent_shape) != 1:

@@ -127,7 +127,7 @@ def nearest_neighbours(run: Run) -> Shown:
     """Samples beside the training signals most like them."""
     if own(run) is None or run.measured:
         return []
-    made, train = run.scale.to_model(run.sample(64)[:FEW]), run.split.train
+    made, train = run.scale.to_model(run.sample(FEW)), run.split.train
     blocks = (train.batch(torch.arange(i, min(i + 512, len(train))))[0]
               for i in range(0, len(train), 512))  # fmt: skip
     rows, _ = nearest(torch.from_numpy(made), blocks)
@@ -178,9 +178,9 @@ def columns(run: Run) -> Shown:
         return []
     some = signals if len(signals) <= SCORED else signals.take(np.arange(SCORED))
     found = run.reconstruct(some).astype(np.float64)
-    told = []
+    told, everything = [], _known(signals)
     for c, name in enumerate(headings(run)):
-        known = _known(signals)[:, c]
+        known = everything[:, c]
         values = signals.values[known, c].astype(np.float64)
         scored = known[: len(some)]
         error = found[scored, c] - some.values[scored, c]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from abprop.run.recipe import (
     settings,
 )
 from abprop.run.split import Split, summary
+from abprop.say import Say
 from abprop.version import version
 
 
@@ -62,15 +63,15 @@ def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def agreed(folder: Path, found: checkpoint.Checkpoint) -> Recipe:
-    """The recipe that a checkpoint was learned by, once recipe.toml says the same.
+def agreed(recipe: Recipe, found: checkpoint.Checkpoint) -> Recipe:
+    """The recipe that a checkpoint was learned by, if the one in recipe.toml says the same.
 
     What may change on resume may differ: there the checkpoint's holds.
 
     Raises:
         UserError: the file says something else.
     """
-    recipe, saved = read_recipe(folder), found.meta.get("recipe")
+    saved = found.meta.get("recipe")
     return recipe if not isinstance(saved, Mapping) else _edited(saved, recipe)
 
 
@@ -120,7 +121,7 @@ def check_fits(folder: Path, found: checkpoint.Checkpoint, model: Model) -> None
             )
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> checkpoint.Checkpoint | None:
+def newest(folder: Path, say: Say) -> checkpoint.Checkpoint | None:
     """The newest good checkpoint of a run, None if nothing was saved yet.
 
     Raises:
@@ -129,9 +130,7 @@ def newest(folder: Path, say: Callable[[str], None]) -> checkpoint.Checkpoint | 
     return checkpoint.latest(folder / "checkpoints", say)
 
 
-def best(
-    folder: Path, newest: checkpoint.Checkpoint, say: Callable[[str], None]
-) -> checkpoint.Checkpoint:
+def best(folder: Path, newest: checkpoint.Checkpoint, say: Say) -> checkpoint.Checkpoint:
     """The checkpoint whose held-out score was best, if it is still whole; else the newest."""
     step = min(newest.meta["scores"], key=lambda s: s[1], default=(newest.step, 0))[0]
     if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
@@ -149,7 +148,7 @@ def load(
     data: object = None,
     device: str | None = None,
     last: bool = False,
-    say: Callable[[str], None] = warnings.warn,
+    say: Say = warnings.warn,
 ) -> Run:
     """A run from its directory, at its best checkpoint.
 
@@ -172,7 +171,7 @@ def load(
     found = newest(folder, say)
     if found is None:
         raise UserError(f"{folder} holds no checkpoint yet; run abprop fit first")
-    agreed(folder, found)
+    agreed(recipe, found)
     # Threads that wait for a processor crawl; those of a larger machine would.
     machine.set_threads(min(recipe.run.threads, machine.cores()))
     return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
-from abprop.baselines.common import Say, quiet
 from abprop.data import ASIDE, Scale, Sensor, Signals
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Explained, Posterior, explained, judged, recovery
@@ -23,6 +22,7 @@ from abprop.noise import Noise
 from abprop.run import metrics
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
+from abprop.say import Say, quiet
 from abprop.sources import recognised
 
 
@@ -206,7 +206,8 @@ class Run:
             raise UserError("this run learned from measurements, not from parts: use reconstruct")
         if self._posterior is None:
             progress("fitting the law of the residuals")
-            train = self.split.train.take(range(len(self.names))).stored()
+            some = range(min(recovery.FITTED, len(self.names)))
+            train = self.split.train.take(some).stored()
             law = recovery.residual_law(
                 self.learned, self.states[: len(train)], train, self.correlated
             )

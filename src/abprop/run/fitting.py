@@ -20,10 +20,9 @@ from abprop.errors import UserError
 from abprop.files.limits import shown
 from abprop.grammar import parse_duration
 from abprop.kinds import KINDS
-from abprop.learning import Clock, Learning, Score, arithmetic, planned
-from abprop.learning import with_plan as planned_settings
+from abprop.learning import Clock, Learning, Score, arithmetic, make_network, planned
 from abprop.learning.plan import OVERRUN
-from abprop.networks import NETWORKS, Generator
+from abprop.networks import Generator
 from abprop.run import metrics
 from abprop.run.directory import Saver, agreed, check_fits, newest, read_recipe, recorded
 from abprop.run.recipe import (
@@ -148,10 +147,13 @@ def _make(folder: Path) -> None:
 
 def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -> Session:
     found = newest(folder, progress.say)
-    old = recorded(agreed(folder, found), found.meta) if found is not None else None
-    recipe = asked.over(None)
-    if old is not None and found is not None:
-        recipe = asked.resuming(recorded(read_recipe(folder), found.meta))
+    old = None
+    if found is None:
+        recipe = asked.over(None)
+    else:
+        written = read_recipe(folder)
+        old = recorded(agreed(written, found), found.meta)
+        recipe = asked.resuming(recorded(written, found.meta))
     _check_device(folder, old, recipe)
     threads = machine.set_threads(recipe.run.threads)
     signals = load_data(recipe, source, progress.say)
@@ -185,9 +187,8 @@ def _session(folder: Path, recipe: Recipe, signals: Signals) -> Session:
     dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS[name])
     device = where.type if recipe.run.device == "auto" else recipe.run.device
     recipe = on_machine(recipe, device=device, precision=name)
-    learning = Learning(
-        settings(recipe), parts.examples, parts.unseen, parts.originals, where, dtype
-    )
+    seen = parts.examples, parts.unseen, parts.originals
+    learning = Learning(settings(recipe), *seen, where, dtype)
     return Session(folder, recipe, learning, parts, signals)
 
 
@@ -199,8 +200,7 @@ def _precision(recipe: Recipe, parts: Split, where: torch.device) -> str:
     random = torch.Generator().manual_seed(0)  # weights only have to be of a usual size
 
     def make(dtype: torch.dtype) -> Generator:
-        shape = parts.examples.signal_shape
-        network = NETWORKS[model.network].of(model.latent, shape, model.channels, dtype)
+        network = make_network(model, parts.examples.signal_shape, dtype)
         network.reset(lambda size: torch.randn(size, generator=random))
         return network.to(where)
 
@@ -238,7 +238,7 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
         recipe = with_plan(recipe, recipe.train.iterations, recipe.train.budget, wait=plan.wait)
     if open_threads:
         recipe = on_machine(recipe, threads=plan.threads or torch.get_num_threads())
-    session.recipe, learning.settings = recipe, planned_settings(learning.settings, plan)
+    session.recipe, learning.settings = recipe, plan.applied(learning.settings)
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(f"peak memory so far {memory:.2f} GiB")
 

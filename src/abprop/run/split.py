@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,14 @@ from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_a
 from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
-from abprop.kinds.base import quiet
 from abprop.noise import Noise
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
+from abprop.say import Say, quiet
 from abprop.sources import read
 
 
-def load_data(recipe: Recipe, source: object = None, say: Callable[[str], None] = quiet) -> Signals:
+def load_data(recipe: Recipe, source: object = None, say: Say = quiet) -> Signals:
     """The signals a recipe names, or the same from somewhere else; `say` is told how far it is."""
     data = recipe.data
     return read(

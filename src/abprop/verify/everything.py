@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from abprop.inference import KERNELS
+from abprop.say import Say
 from abprop.verify.base import Found, Size
 from abprop.verify.known import SAMPLERS, linear_checks
 from abprop.verify.learned import likelihood_check
@@ -39,7 +40,7 @@ def verify(
     kernels: Iterable[str] = SAMPLERS,
     size: Size | None = None,
     processes: int = 2,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> list[Found]:
     """Everything, in several processes of one thread each.
 
