@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from memory import grown
 from scipy.stats import norm
 
 from abprop.evaluate import Scores, crps, crps_normal, errors, nearest, quantiles
@@ -181,3 +184,22 @@ def test_nothing_scored_is_nan():
     nothing = torch.zeros(7, 3, 4, 5, dtype=torch.bool)
     scores.add(torch.from_numpy(X), torch.from_numpy(Y), nothing, sd=torch.ones(7, 3, 4, 5))
     assert scores.count == 0 and all(np.isnan(value) for value in scores.result().values())
+
+
+def test_the_nearest_of_many_blocks_takes_no_more_memory():
+    prepare = """from abprop.evaluate import nearest
+x = torch.randn(12, 3, 64, 64)
+blocks = lambda count: (torch.randn(512, 3, 64, 64) for _ in range(count))
+"""
+    more = grown(prepare, "nearest(x, blocks(2))", "nearest(x, blocks(40))")
+    assert more < 100  # blocks are of 25 MiB
+
+
+def test_the_nearest_over_blocks_is_the_nearest_of_all():
+    x, train = torch.randn(5, 3, 4), torch.randn(50, 3, 4)
+    train[40] = train[7]  # of equals the first
+    x[0] = train[7]
+    rows, apart = nearest(x, train.split(8))
+    whole = torch.cdist(x.flatten(1), train.flatten(1))
+    assert torch.equal(rows, whole.argmin(1)) and rows[0] == 7
+    torch.testing.assert_close(apart, whole.min(1).values / math.sqrt(12))

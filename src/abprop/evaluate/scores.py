@@ -153,7 +153,12 @@ def nearest(x: Tensor, train: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         Rows of the blocks taken together (N,) and root mean squared distances (N,), model units.
     """
     # sklearn's NearestNeighbors keeps all it was fitted to in memory; blocks come one at a time.
-    flat = x.flatten(1)
-    distances = torch.cat([torch.cdist(flat, block.flatten(1)) for block in train], dim=1)
-    best = distances.min(1)
-    return best.indices, best.values / math.sqrt(flat.shape[1])
+    flat, begin = x.flatten(1), 0
+    least = torch.full((len(x),), math.inf, dtype=flat.dtype)
+    best = torch.zeros(len(x), dtype=torch.int64)
+    for block in train:  # nothing is kept of one: what stays between large pieces leaves holes
+        apart, rows = torch.cdist(flat, block.flatten(1)).min(1)
+        nearer = apart < least
+        best[nearer], least[nearer] = rows[nearer] + begin, apart[nearer]
+        begin += len(block)
+    return best, least / math.sqrt(flat.shape[1])
