@@ -48,14 +48,14 @@ def explained(
     """
     seen = sensor.learned_from(signals)
     examples = sensor.examples(seen, torch.arange(len(seen)))
+    z = torch.empty(len(seen), *table.shape[1:], device=device)
+    if own:
+        z[list(own)] = table[list(own.values())]
+    # Those that were never seen come together first: passes are full that way.
+    new = torch.tensor([row for row in range(len(seen)) if row not in own], dtype=torch.int64)
+    for rows in new.split(BLOCK) if len(new) else ():
+        _, y, A = examples.batch(rows, device)
+        z[rows] = tasks.reconstruct(model, y, A, known=table[:known], chunk=chunk)[1]
     for rows in torch.arange(len(seen)).split(BLOCK):
-        kept = torch.tensor([row in own for row in rows.tolist()])
-        z = torch.empty(len(rows), *table.shape[1:], device=device)
-        if kept.any():
-            mine = torch.tensor([own[row] for row in rows[kept].tolist()])
-            z[kept.to(device)] = table[mine.to(device)]
-        if not kept.all():
-            _, y, A = examples.batch(rows[~kept], device)
-            found = tasks.reconstruct(model, y, A, known=table[:known], chunk=chunk)[1]
-            z[~kept.to(device)] = found
-        yield Explained(rows, tasks.generate(model, z, chunk=chunk).cpu(), z.cpu())
+        found = z[rows]
+        yield Explained(rows, tasks.generate(model, found, chunk=chunk).cpu(), found.cpu())
