@@ -47,3 +47,18 @@ def test_the_bars_text_fits_and_says_step():
     assert "step 0.017" in text and "  s 0." not in text
     plain = progress.told({**row, "accepted": 1.0, "stable": 1.0}, 20.1)
     assert len(plain) <= 48
+
+
+def test_every_command_shows_an_example_of_itself(abprop: Command):
+    from abprop.app.cli import COMMANDS
+
+    for name in ("fit", *(command.__name__ for command in COMMANDS)):
+        text = " ".join(abprop(name, "--help").out.split())
+        assert f"Example: abprop {name}" in text
+
+
+def test_one_is_not_many(shelf: Path, faces: Path, tmp_path: Path, abprop: Command):
+    words = ("--set", "data.select=0:1", "-o", tmp_path / "z.csv")
+    assert "1 latent:" in abprop("embed", faces, shelf / "other.npy", *words).err
+    words = ("-n", 1, "-o", tmp_path / "one.png")
+    assert "1 picture of 8x8" in abprop("sample", faces, *words).err

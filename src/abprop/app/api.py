@@ -43,9 +43,8 @@ class Run(_Run):
     def __repr__(self) -> str:
         count, size = len(self.names), "x".join(map(str, self.shape))
         latent = "x".join(map(str, self.model.network.latent_shape))
-        many = self.kind.many if count > 1 else self.kind.one
         return (
-            f"<abprop.Run of {count} {many}, each {size}\n"
+            f"<abprop.Run of {self.kind.counted(count)}, each {size}\n"
             f" latent {latent}, iteration {self.step} of {self.recipe.train.iterations}\n"
             f" in {self.folder}>"
         )

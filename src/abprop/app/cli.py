@@ -20,7 +20,6 @@ CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 app = typer.Typer(
     name="abprop",
     help="Learn a generator of images, textures and tables by inferring its latent factors.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -53,7 +52,9 @@ def _(
 ) -> None: ...
 
 
-@app.command()
+@app.command(
+    epilog="Example: abprop fit photographs/ --run runs/mine --budget 15m --set model.latent=50"
+)
 def fit(
     source: Annotated[str, typer.Argument(help="a folder, zip or file to learn from")],
     run: Annotated[Path | None, typer.Option(help="run directory; resumes one that exists")] = None,
@@ -136,21 +137,23 @@ def _report(folder: Path) -> None:
     say(f"report: {write_report(folder)}")
 
 
-for _command in (
-    commands.sample,
-    commands.reconstruct,
-    commands.interpolate,
-    commands.embed,
-    commands.recover,
-    commands.evaluate,
-    commands.info,
-    commands.report,
-    commands.keys,
-    commands.demo,
-    commands.bench,
-    commands.verify,
-):
-    app.command()(_command)
+# An example of each; under its help.
+COMMANDS: dict[Callable[..., None], str] = {
+    commands.sample: "sample runs/mine -n 64 -o samples.png",
+    commands.reconstruct: "reconstruct runs/mine others/ -o rebuilt/",
+    commands.interpolate: "interpolate runs/mine --ids 3,17,42,99 -o between.png",
+    commands.embed: "embed runs/mine others/ -o z.csv",
+    commands.recover: "recover runs/mine holes/ --masks holes-masks/ -o filled/",
+    commands.evaluate: "evaluate runs/mine others/ --against mean,pca --json",
+    commands.info: "info runs/mine",
+    commands.report: "report runs/mine",
+    commands.keys: "keys train.",
+    commands.demo: "demo --run runs/demo",
+    commands.bench: "bench --json",
+    commands.verify: "verify --seeds 2 -o ranks.png",
+}
+for _command, _example in COMMANDS.items():
+    app.command(epilog=f"Example: abprop {_example}")(_command)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from abprop.errors import UserError
+from abprop.say import counted
 
 Source = Annotated[str | None, typer.Argument(help="folder, zip or file; default: the run's data")]
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
@@ -112,7 +113,7 @@ def embed(
     names = fitted.names if given is None else given.names
     path = out or run / "samples" / "z.csv"
     save_latents(path, names, z)
-    say(f"{len(z)} latents: {path}")
+    say(f"{counted(len(z), 'latent', 'latents')}: {path}")
 
 
 def recover(

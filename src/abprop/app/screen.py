@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from abprop.say import counted
+
 
 def show_errors(result: Mapping[str, Any]) -> None:
     """Errors of the model and its baselines as a table on stdout."""
@@ -12,7 +14,8 @@ def show_errors(result: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(
-        title=f"{result['n']} signals, d = {result['latent_dim']}, {result['scored']} entries"
+        title=f"{counted(result['n'], 'signal', 'signals')}, d = {result['latent_dim']}, "
+        f"{result['scored']} entries"
     )
     keys = ("mse", "error", "rmse_data", "psnr")
     for column in ("", *keys):

@@ -29,7 +29,7 @@ from abprop.evaluate.recovery import Posterior
 from abprop.evaluate.scores import Scores, errors
 from abprop.model import Model
 from abprop.operators import Operator
-from abprop.say import Say
+from abprop.say import Say, counted
 
 ROWS = 4000  # of an operator written out as a matrix, at most
 
@@ -141,7 +141,7 @@ def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) ->
     unit = run.scale.unit
     answers = {name: _baseline(run, name, signals, progress) for name in against}
     scores = {name: Scores(unit) for name in ("", *against)}
-    progress(f"inferring the latents of {len(signals)} signals")
+    progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
     for rows, x, _ in run.explained(signals):
         y, hidden = signals.batch(rows)
         scored = None if hidden is None else ~hidden
@@ -177,7 +177,7 @@ def _measured(run: Run, signals: Signals, against: Sequence[str], progress: Say)
     _, y, A = sensor.examples(seen, torch.arange(len(seen))).batch()
     simulated = sensor.matrix is None
     answers = {name: _from_measurements(name, y, A, sensor.shape, progress) for name in against}
-    progress(f"inferring the latents of {len(signals)} signals")
+    progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
     x = torch.cat([block.x for block in run.explained(signals)])
     truth = signals.batch(np.arange(len(signals)))[0] if simulated else y
     told = {name: answer if simulated else A(answer) for name, answer in answers.items()}

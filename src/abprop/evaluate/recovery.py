@@ -18,7 +18,7 @@ from abprop.data import ASIDE, Scale, Signals, set_aside
 from abprop.evaluate.scores import Scores, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
-from abprop.say import Say
+from abprop.say import Say, counted
 
 KEPT = 4  # draws that are kept of each signal
 FITTED = 400  # examples whose residuals are looked at
@@ -215,7 +215,7 @@ def score(
     unit = signals.scale.unit
     hidden, everything = Scores(unit), Scores(unit)
     truth = torch.from_numpy(signals.scale.to_model(signals.values))
-    progress(f"recovering {len(signals)} signals, {count} draws of each")
+    progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {count} draws of each")
     for block in posterior.draws(signals, count, device):
         y = torch.nan_to_num(truth[block.rows])
         hidden.add(block.mean, y, scored[block.rows], draws=block.draws)

@@ -23,7 +23,7 @@ from abprop.errors import UserError
 from abprop.files.arrays import native
 from abprop.files.tables import save_rows
 from abprop.grammar import parse_latent
-from abprop.say import Say, quiet
+from abprop.say import Say, counted, quiet
 
 FEWEST_TO_HOLD_OUT = 50
 Asked = Mapping[str, Any]
@@ -80,6 +80,10 @@ class Kind:
     figures: ClassVar[tuple[str, ...]] = (
         "reconstructions", "samples", "plane", "interpolation", "nearest",
     )  # fmt: skip
+
+    def counted(self, count: int) -> str:
+        """So many of its examples, in words."""
+        return counted(count, self.one, self.many)
 
     # Recognising and reading -----------------------------------------------------------------
 
@@ -191,7 +195,7 @@ class Kind:
         """
         columns = columns or [f"c{i}" for i in range(x[0].size)]
         path = save_rows(path, columns, x.reshape(len(x), -1), names)
-        return f"{len(x)} {self.many if len(x) > 1 else self.one}: {path}"
+        return f"{self.counted(len(x))}: {path}"
 
 
 def native_rows(

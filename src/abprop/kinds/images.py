@@ -21,7 +21,7 @@ from abprop.files.pictures import Picture, decode
 from abprop.files.sizes import uniform
 from abprop.files.write import save_images
 from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, native_rows
-from abprop.say import Say
+from abprop.say import Say, counted
 
 EVERY = 5.0  # seconds between two lines about reading
 MANY = 5000  # pictures that need no shifted copies
@@ -132,8 +132,7 @@ class Images(Kind):
         """See `Kind.write`."""
         files = save_images(x, path, names=names)
         where = files[0] if len(files) == 1 else path
-        what = "pictures" if len(x) > 1 else "picture"
-        return f"{len(x)} {what} of {x.shape[3]}x{x.shape[2]}: {where}"
+        return f"{counted(len(x), 'picture', 'pictures')} of {x.shape[3]}x{x.shape[2]}: {where}"
 
 
 def _told(files: Sequence[Entry], say: Say) -> Iterable[Entry]:

@@ -20,7 +20,7 @@ from abprop.learning.learning import (
     Learning,
 )
 from abprop.learning.settings import Settings
-from abprop.say import Say
+from abprop.say import Say, counted
 
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
@@ -91,7 +91,8 @@ def planned(
     train, infer, threads = learning.settings.train, learning.settings.infer, 0
     count, scores = train.iterations or 0, train.scores
     if train.iterations is not None and learning.t >= count:
-        say(f"nothing is left to learn: {learning.t} iterations are done")
+        done = counted(learning.t, "iteration is", "iterations are")
+        say(f"nothing is left to learn: {done} done")
         return Plan(count, infer.wait or 0, scores)
     if train.iterations is not None:
         seconds = rehearse(learning, at_least=3)
@@ -104,7 +105,8 @@ def planned(
     wait = _waiting(learning, count) if infer.wait is None else infer.wait
     left, idle = count - learning.t, max(0, wait - learning.t)
     work = left - idle * infer.steps / (infer.steps + 1)
-    say(f"{left} iterations of {seconds:.2g} s: about {work * seconds / 60:.1f} minutes")
+    many = counted(left, "iteration", "iterations")
+    say(f"{many} of {seconds:.2g} s: about {work * seconds / 60:.1f} minutes")
     return Plan(count, wait, scores, threads, seconds)
 
 

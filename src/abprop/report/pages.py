@@ -41,10 +41,9 @@ def page(run: Run) -> Page:
 
 def _subtitle(run: Run) -> str:
     size, kind, count = "x".join(map(str, run.shape)), run.kind, len(run.names)
-    many = kind.many if count > 1 else kind.one
     if kind.cuts:
-        return f"A generator of one {kind.name}, learned from {count} {many} of {size}"
-    return f"A generator of {kind.many}, learned from {count} {many} of {size}"
+        return f"A generator of one {kind.name}, learned from {kind.counted(count)} of {size}"
+    return f"A generator of {kind.many}, learned from {kind.counted(count)} of {size}"
 
 
 def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

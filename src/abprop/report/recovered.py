@@ -14,6 +14,7 @@ from abprop.report.figures import WIDE, headings
 from abprop.report.page import Figure, Page, Table, write
 from abprop.report.words import number
 from abprop.run import Run
+from abprop.say import counted
 
 SHOWN = 8  # signals on the page
 FEW_CHANNELS = (1, 3)
@@ -37,7 +38,7 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
     """
     if path.suffix == ".npz":
         _write_arrays(path, answer)
-        return f"{len(answer.mean)} signals with their uncertainty: {path}"
+        return f"{counted(len(answer.mean), 'signal', 'signals')} with their uncertainty: {path}"
     names = list(answer.names)
     if path.suffix or answer.mean.ndim != 4:
         folder = not path.suffix
@@ -110,7 +111,8 @@ def _page(run: Run, signals: Signals, answer: Answer) -> Page:
     table = answer.mean.ndim == 2
     return Page(
         title=f"{run.folder.name}: what was hidden",
-        subtitle=f"{len(answer.names)} signals, {100 * share:.0f} % of their entries filled in",
+        subtitle=f"{counted(len(answer.names), 'signal', 'signals')}, "
+        f"{100 * share:.0f} % of their entries filled in",
         facts=[
             ("hidden", f"{100 * share:.1f} %"),
             ("standard deviation there", f"{spread:.3g} data units"),

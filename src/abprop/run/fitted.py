@@ -22,7 +22,7 @@ from abprop.noise import Noise
 from abprop.run import metrics
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
-from abprop.say import Say, quiet
+from abprop.say import Say, counted, quiet
 from abprop.sources import recognised
 
 
@@ -197,7 +197,7 @@ class Run:
     def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
         """The same for signals that were read."""
         posterior = self.posterior(signals, draws, progress)
-        progress(f"recovering {len(signals)} signals, {draws} draws of each")
+        progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {draws} draws of each")
         return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device)
 
     def posterior(self, signals: Signals, draws: int, progress: Say = quiet) -> Posterior:

@@ -39,6 +39,7 @@ from abprop.run.recipe import (
     with_plan,
 )
 from abprop.run.split import Split, load_data, resolve, split
+from abprop.say import counted
 
 DEFAULT_BUDGET = "15m"
 
@@ -258,13 +259,12 @@ def _announce(session: Session, threads: int, progress: Progress) -> None:
     recipe, learning, parts = session.recipe, session.learning, session.split
     size, kind = "x".join(map(str, parts.sensor.shape)), KINDS[session.signals.kind]
     extra = len(parts.train) - parts.originals
-    copies = f", {extra} {'copies' if extra > 1 else 'copy'}" if extra else ""
+    copies = f", {counted(extra, 'copy', 'copies')}" if extra else ""
     held = f", {len(parts.heldout)} held out" if parts.heldout else ""
     count = sum(p.numel() for p in learning.model.network.parameters())
-    many = kind.many if parts.originals > 1 else kind.one
     source = f" of one {kind.name}" if kind.cuts else ""
     progress.say(
-        f"{parts.originals} {many}{source}{copies}{held}, each {size}; "
+        f"{kind.counted(parts.originals)}{source}{copies}{held}, each {size}; "
         f"latent {recipe.model.latent}; {count / 1e6:.2f} M parameters; "
         f"{learning.device.type} with {threads} threads, "
         f"{str(learning.dtype).removeprefix('torch.')}"
@@ -321,7 +321,7 @@ def _name_diverged(session: Session, step: Step, progress: Progress) -> None:
     if len(bad):
         rows = [int((learning.latents.ids == i).nonzero()[0]) for i in bad[:3]]
         names = ", ".join(map(shown, session.split.train.take(rows).names))
-        whose = "1 example's" if len(bad) == 1 else f"{len(bad)} examples'"
+        whose = counted(len(bad), "example's", "examples'")
         progress.say(
             f"note: {whose} chains left the finite numbers at iteration {learning.t} "
             f"({names}); put back and slowed"
