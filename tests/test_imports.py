@@ -30,7 +30,7 @@ LADDER = (
     ("kinds",),
     ("sources",),
     ("tasks", "diagnostics"),
-    ("baselines", "verify"),
+    ("baselines", "measures", "verify"),
     ("evaluate",),
     ("learning",),
     ("run",),

@@ -37,7 +37,15 @@ def linear(latent, signal) -> LinearGenerator:
     return network
 
 
-NETWORKS = [(conv, *form) for form in FORMS] + [(linear, (3,), (7,)), (linear, (3,), (2, 5, 5))]
+def levelled(latent, signal) -> ConvGenerator:
+    network = ConvGenerator(latent, signal, channels=4, levels=3, dtype=torch.float64).double()
+    network.reset(normal)
+    return network
+
+
+LEVELLED = [((21 * 2, 5, 5), (3, 96, 96)), ((7, 6), (1, 70)), ((73, 4, 4, 4), (1, 16, 16, 16))]
+NETWORKS = [(conv, *form) for form in FORMS] + [(levelled, *form) for form in LEVELLED]
+NETWORKS += [(linear, (3,), (7,)), (linear, (3,), (2, 5, 5))]
 
 
 @pytest.mark.parametrize("make, latent, signal", NETWORKS)

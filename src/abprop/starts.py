@@ -100,28 +100,43 @@ def scores(train: Examples, originals: int, d: int) -> Tensor:
 def cell_scores(train: Examples, model: Model) -> Tensor:
     """Principal component scores of the piece of each crop that a map's cell lies over.
 
-    (M, k, *grid), on one common scale. Cells beyond the edge see the edge repeated. What is
-    hidden is the mean of its channel.
+    (M, k, *grid), on one common scale. Cells of a finer level see what the coarser ones leave over.
+    Cells beyond the edge see the edge repeated. What is hidden is the mean of its channel.
     """
-    channels, *grid = model.network.latent_shape
-    cell = 2**model.network.stages
+    network = model.network
+    _, *grid = network.latent_shape
     y, hidden = _whole(train, torch.arange(len(train)))
     if hidden is not None:
         shown = (~hidden).float()
         mean = (y * shown).sum((0, 2, 3), keepdim=True) / shown.sum((0, 2, 3), keepdim=True)
         y = torch.where(hidden, mean, y)
-    padded = torch.nn.functional.pad(y, (2 * cell,) * 4, mode="replicate")
-    starts = [
-        [round(n / 2 + (i - g / 2) * cell) + 2 * cell for i in range(g)]
-        for n, g in zip(y.shape[2:], grid, strict=True)
-    ]
-    pieces = torch.stack(
-        [padded[:, :, a : a + cell, b : b + cell].flatten(1) for a in starts[0] for b in starts[1]],
-        dim=1,
-    ).flatten(0, 1)  # (M h w, C cell cell)
+    rest, parts = _over(y, grid, 2**network.stages), []
+    for level in range(network.levels.count):
+        found, rest = _level_scores(rest, 2 ** (network.stages - level), network.levels.channels)
+        parts.append(found)
+    return _one_scale(network.levels.packed(parts).contiguous())
+
+
+def _over(y: Tensor, grid: list[int], cell: int) -> Tensor:
+    """Crops (M, C, *size) as all cells of the map see them, (M, C, *(cell grid))."""
+    for axis, (n, g) in enumerate(zip(y.shape[2:], grid, strict=True), 2):
+        first = round(n / 2 - cell * g / 2)
+        places = torch.arange(first, first + cell * g).clamp(0, n - 1)
+        y = y.index_select(axis, places)
+    return y
+
+
+def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
+    """Scores (M, k, *grid) of the pieces under cells of that side, and what they leave of x."""
+    (count, channels), grid = x.shape[:2], [n // cell for n in x.shape[2:]]
+    split = x.reshape(count, channels, grid[0], cell, grid[1], cell).permute(0, 2, 4, 1, 3, 5)
+    pieces = split.reshape(-1, channels * cell * cell)
     mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // MOST)]
-    found = (pieces - mean) @ principal.principal_axes(some - mean, channels)
-    return _one_scale(found.reshape(len(y), *grid, channels).movedim(-1, 1).contiguous())
+    axes = principal.principal_axes(some - mean, k)
+    found = (pieces - mean) @ axes
+    left = (pieces - mean - found @ axes.T).reshape(split.shape)
+    rest = left.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+    return found.reshape(count, *grid, k).movedim(-1, 1), rest
 
 
 def _one_scale(z: Tensor) -> Tensor:

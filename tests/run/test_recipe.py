@@ -51,6 +51,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "model.network": ("linear", "linear"),
     "model.latent": ("100", "100"),
     "model.channels": ("32", 32),
+    "model.levels": ("3", 3),
     "model.sigma": ("0.25", 0.25),
     "model.prior": ('"standard"', "standard"),
     "model.residual": ("white", "white"),

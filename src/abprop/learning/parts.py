@@ -31,7 +31,8 @@ OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more fo
 def make_network(settings: ModelSettings, shape: tuple[int, ...], dtype: torch.dtype) -> Generator:
     """f with weights of no meaning yet; see `make_model`."""
     make = NETWORKS[settings.network]
-    return make(settings.latent, shape, channels=settings.channels, dtype=dtype)
+    hidden = {"channels": settings.channels, "levels": settings.levels, "dtype": dtype}
+    return make(settings.latent, shape, **hidden)
 
 
 def make_model(

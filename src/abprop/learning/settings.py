@@ -17,6 +17,7 @@ class ModelSettings:
         latent: shape of z, (d,) or (k, *grid).
         network: a name of `networks.NETWORKS`.
         channels: width of the finest hidden layer.
+        levels: scales at which the factors of a map enter.
         sigma: noise in model units, or "learned".
         prior: a name of `priors.PRIORS`.
         floor: a learned sigma never falls below.
@@ -25,6 +26,7 @@ class ModelSettings:
     latent: tuple[int, ...]
     network: str = "conv"
     channels: int = 32
+    levels: int = 1
     sigma: float | str = "learned"
     prior: str = "gaussian"
     floor: float = 0.05

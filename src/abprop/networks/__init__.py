@@ -12,6 +12,8 @@ neighbourhood in z: a larger map is a larger texture, and no border shows.
 
 Inference needs x and vector-Jacobian products with f, never a gradient for W. `freeze()` gives just
 that: weights cast once, activations overwritten in place, `pullback(v) = (df/dz)^T v` written out.
+The factors of a map may enter at several scales (see `levels`).
+
 There is no batch normalisation: in training mode it couples the chains of a batch.
 """
 
@@ -19,6 +21,7 @@ from collections.abc import Callable
 
 from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.conv import SLOPE, ConvGenerator
+from abprop.networks.levels import Levels
 from abprop.networks.linear import LinearGenerator
 
 
@@ -31,5 +34,6 @@ def _linear(latent: tuple[int, ...], signal: tuple[int, ...], **hidden: object) 
 NETWORKS: dict[str, Callable[..., Generator]] = {"conv": ConvGenerator, "linear": _linear}
 
 __all__ = [
-    "NETWORKS", "SLOPE", "ConvGenerator", "Frozen", "Generator", "LinearGenerator", "Pullback",
+    "NETWORKS", "SLOPE", "ConvGenerator", "Frozen", "Generator", "Levels", "LinearGenerator",
+    "Pullback",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from abprop.networks.levels import Levels
+
 Pullback = Callable[[Tensor], Tensor]
 Frozen = Callable[[Tensor], tuple[Tensor, Pullback]]
 
@@ -19,11 +21,13 @@ class Generator(nn.Module, ABC):
         latent_shape: of one z.
         signal_shape: (C, *size) of one x.
         stages: how many times a map's cell is doubled on its way to the signal.
+        levels: at which scales a map's factors enter.
     """
 
     latent_shape: tuple[int, ...]
     signal_shape: tuple[int, ...]
     stages: int = 0
+    levels: Levels
 
     @property
     def stationary(self) -> bool:

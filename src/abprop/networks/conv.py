@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from abprop.errors import UserError
 from abprop.networks.base import Frozen, Generator, Pullback, padded
+from abprop.networks.levels import Levels
 
 SLOPE = 0.2
+FINER = 0.1  # variance that factors of a finer scale add at first, to about 1
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -26,6 +28,7 @@ class ConvGenerator(Generator):
         latent_shape: (d,) or (k, *grid) with one grid length per axis of the signal.
         signal_shape: (C, *size).
         channels: width of the finest hidden layer; doubled at each coarser one, up to 8 times.
+        levels: scales at which the factors of a map enter (see `levels`).
         dtype: precision of the convolutions (weights stay as they are, and so does the last layer);
             bfloat16 is 2 to 4 times as fast where the processor knows it well.
 
@@ -39,6 +42,7 @@ class ConvGenerator(Generator):
         signal_shape: tuple[int, ...],
         *,
         channels: int = 32,
+        levels: int = 1,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -49,7 +53,10 @@ class ConvGenerator(Generator):
         widths = [channels * min(8, 2**i) for i in reversed(range(self.stages))]
         outs = [*widths[1:], signal_shape[0]]
         cells = 1 if self.stationary else math.prod(self.grid)
-        self.dense = nn.Parameter(torch.empty(cells * widths[0], latent_shape[0]))
+        self.levels = Levels(latent_shape, levels, self.stages)
+        k = self.levels.channels
+        self.dense = nn.Parameter(torch.empty(cells * widths[0], k))
+        self.finer = nn.ParameterList(torch.empty(n, k) for n in widths[1 : self.levels.count])
         self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
         self.weights = nn.ParameterList(
             torch.empty(a, b, *(4,) * self.dims) for a, b in zip(widths, outs, strict=True)
@@ -61,6 +68,8 @@ class ConvGenerator(Generator):
         """Draw the weights afresh (He et al. 2015); `normal(shape)` gives standard normals."""
         gain = 2 / (1 + SLOPE**2)
         self.dense.copy_(normal(tuple(self.dense.shape)) * math.sqrt(gain / self.dense.shape[1]))
+        for w in self.finer:
+            w.copy_(normal(tuple(w.shape)) * math.sqrt(FINER / w.shape[1]))
         for w in self.weights:
             fan = w.shape[0] * 2**self.dims  # each output entry sees half the taps of every axis
             w.copy_(normal(tuple(w.shape)) * math.sqrt(gain / fan))
@@ -73,9 +82,10 @@ class ConvGenerator(Generator):
 
         A map with g more cells along an axis gives a signal 2^stages * g longer along it.
         """
-        h = F.leaky_relu(self._expand(z), SLOPE)
-        for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            h = F.leaky_relu(self._up(h, self._cast(w), b), SLOPE)
+        coarse, *finer = self.levels.split(z)
+        h = F.leaky_relu(self._expand(coarse), SLOPE)
+        for i, (w, b) in enumerate(zip(self.weights[:-1], self.biases[:-1], strict=True)):
+            h = F.leaky_relu(self._enter(self._up(h, self._cast(w), b), finer, i), SLOPE)
         return self._finish(self._last(h, *self._last_weights()), z)
 
     @torch.no_grad()
@@ -83,22 +93,28 @@ class ConvGenerator(Generator):
         """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
         weights = [self._cast(w) for w in self.weights[:-1]]
         final, last = self._cast(self.weights[-1], self.wide), self._last_weights()
-        dense = padded(self.dense)
+        dense, entries = padded(self.dense), [padded(w) for w in self.finer]
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
-            hidden = [F.leaky_relu_(self._expand(z), SLOPE)]
-            for w, b in zip(weights, self.biases[:-1], strict=True):
-                hidden.append(F.leaky_relu_(self._up(hidden[-1], w, b), SLOPE))
+            coarse, *finer = self.levels.split(z)
+            hidden = [F.leaky_relu_(self._expand(coarse), SLOPE)]
+            for i, (w, b) in enumerate(zip(weights, self.biases[:-1], strict=True)):
+                h = self._enter(self._up(hidden[-1], w, b), finer, i)
+                hidden.append(F.leaky_relu_(h, SLOPE))
             canvas = self._last(hidden[-1], *last)
             x = self._finish(canvas, z)
 
             @torch.no_grad()
             def pullback(v: Tensor) -> Tensor:
                 g = self._down(self._unfinish(v, x, canvas), final, padding=1).to(self.dtype)
-                for w, h in zip(reversed(weights), reversed(hidden[1:]), strict=True):
-                    g = self._down(_unrelu(g, h), w, padding=1 + self.stationary)
-                return self._contract(_unrelu(g, hidden[0]), dense)
+                parts: list[Tensor] = []
+                for i, w in reversed([*enumerate(weights)]):
+                    g = _unrelu(g, hidden[i + 1])
+                    if i < len(entries):
+                        parts.insert(0, self._contract(g, entries[i]))
+                    g = self._down(g, w, padding=1 + self.stationary)
+                return self.levels.join([self._contract(_unrelu(g, hidden[0]), dense), *parts])
 
             return x, pullback
 
@@ -129,7 +145,15 @@ class ConvGenerator(Generator):
         g = g.movedim(1, -1).to(self.dense.dtype)
         if not self.stationary:
             g = g.reshape(len(g), -1)
-        return (g @ dense)[..., : self.latent_shape[0]].movedim(-1, 1)
+        return (g @ dense)[..., : self.levels.channels].movedim(-1, 1)
+
+    def _enter(self, h: Tensor, finer: list[Tensor], i: int) -> Tensor:
+        """What stage i made, with the factors of its scale added, of which the rim is cut off."""
+        if i >= len(finer):
+            return h
+        rim = 2 ** (i + 1) - 1
+        part = finer[i][(..., *(slice(rim, n - rim) for n in finer[i].shape[2:]))]
+        return h + F.linear(part.movedim(1, -1), self.finer[i]).to(h.dtype).movedim(-1, 1)
 
     def _up(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
         if self.dims == 0:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from abprop.errors import UserError
 from abprop.networks.base import Frozen, Generator, Pullback, padded
+from abprop.networks.levels import Levels
 
 
 class LinearGenerator(Generator):
@@ -26,6 +27,7 @@ class LinearGenerator(Generator):
         if len(latent_shape) != 1:
             raise UserError(f"model.latent={latent_shape}: a linear network takes a vector latent")
         self.latent_shape, self.signal_shape = latent_shape, signal_shape
+        self.levels = Levels(latent_shape, 1, 0)
         self.weight = nn.Parameter(torch.empty(math.prod(signal_shape), latent_shape[0]))
         self.bias = nn.Parameter(torch.zeros(math.prod(signal_shape)))
 
