@@ -9,9 +9,13 @@ SHAPES = [(1,), (5,), (3, 4, 4), (2, 7), (2, 3, 3, 3)]
 
 
 def fitted(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
+    if name == "markov" and (len(shape) == 1 or min(shape[1:]) < 4):
+        pytest.skip("no neighbours")
     prior = PRIORS[name](shape).double()
     torch.manual_seed(0)
-    prior.update(torch.randn(50, *shape, dtype=torch.float64) * 1.7 + 0.4, 0.8)
+    z = torch.randn(50, *shape, dtype=torch.float64) * 1.7 + 0.4
+    prior.update(z, 0.8)
+    prior.remember(z, None)
     return prior
 
 

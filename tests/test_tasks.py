@@ -17,7 +17,7 @@ from abprop.model import Model
 from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import observe
-from abprop.priors import Gaussian, StandardNormal
+from abprop.priors import Gaussian, Markov, StandardNormal
 
 
 def model_of(latent: tuple[int, ...], signal: tuple[int, ...], prior=StandardNormal) -> Model:
@@ -125,6 +125,38 @@ def test_a_larger_sample_contains_the_smaller_one():
 def test_every_size(size: tuple[int, int]):
     x = tasks.sample(MAP, 2, Noise(0, "draws"), size=size)
     assert x.shape == (2, 1, *size) and torch.isfinite(x).all() and x.abs().max() <= 1
+
+
+def test_a_signal_of_many_tiles_is_f_of_its_whole_map():
+    size = (300, 280)
+    x = tasks.sample(MAP, 1, Noise(0, "draws"), size=size)
+    z = MAP.prior.draw(Noise(0, "draws"), 1, (160, 160))
+    assert torch.allclose(MAP.network(z)[0, :, :300, :280], x[0], atol=1e-5)
+
+
+def neighbourly() -> Model:
+    model = model_of((4, 5, 5), (1, 8, 8), Markov)
+    z = Noise(0, "maps").at(torch.arange(20)).normal((4, 5, 5)).float()
+    model.prior.update(z, 1.0)
+    model.prior.remember(z, None)
+    return model
+
+
+def test_a_seamless_signal_goes_on_at_its_other_edge():
+    model = neighbourly()
+    step = model.prior.period * 2**model.network.stages
+    size = (4 * step, 3 * step)
+    (window,) = tasks.seamless(model, 1, Noise(0, "tile"), size)
+    once = dict(enumerate(part for _, part in tasks.tiles(model, window, size)))[0]
+    twice = dict(enumerate(part for _, part in tasks.tiles(model, window, (8 * step, 3 * step))))[0]
+    assert once.shape == (1, *size)
+    assert torch.allclose(twice, once.repeat(1, 2, 1), atol=1e-5)
+    with pytest.raises(UserError, match=f"multiple of {step} from .* --size {3 * step}x{4 * step}"):
+        tasks.seamless(model, 1, Noise(0), (4 * step + 1, step))
+    with pytest.raises(UserError, match=r"--tile: needs model\.prior=markov"):
+        tasks.seamless(MAP, 1, Noise(0), (64, 64))
+    with pytest.raises(UserError, match="vector"):
+        tasks.seamless(VECTOR, 1, Noise(0), (64, 64))
 
 
 def test_a_size_that_does_not_fit():

@@ -11,7 +11,7 @@ observed-data log-likelihood by Fisher's identity, d/dW log p(y; W) = E[d/dW log
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -61,6 +61,7 @@ def alternate(
     noise: Noise,
     start: int = 0,
     chunk: int = 64,
+    also: Callable[[int], Tensor] | None = None,
 ) -> Iterator[Step]:
     """Learn `model` and `latents` in place, one yield for every batch.
 
@@ -76,6 +77,7 @@ def alternate(
         noise: the chains' stream.
         start: number of the first iteration, for resuming.
         chunk: chains in one pass.
+        also: a further loss on W, of the iteration; none in the paper.
     """
     for t, batch in enumerate(batches, start):
         # Inferential back-propagation: l Langevin steps on each z_i, from where it was left
@@ -90,6 +92,8 @@ def alternate(
         # Learning back-propagation: ascend the same log joint in W
         optimizer.zero_grad()
         loss, residual = torch.stack([*_learn(model, y, state.z, A, chunk)]).sum(0)
+        if also is not None:
+            also(t).backward()
         optimizer.step()
         # The prior's own step is closed-form, and wants draws from the posterior
         if kernel.samples:

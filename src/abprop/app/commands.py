@@ -37,6 +37,7 @@ def sample(
     n: Annotated[int | None, typer.Option("-n", help="how many; 64, or 1 for a map")] = None,
     size: Annotated[str | None, typer.Option(help="WxH, for a model of a texture")] = None,
     seed: Annotated[int, typer.Option(help="another seed, other samples")] = 0,
+    tile: Annotated[bool, typer.Option("--tile", help="a texture whose edges fit")] = False,
     out: Out = None,
     device: Device = None,
 ) -> None:
@@ -44,7 +45,7 @@ def sample(
     from abprop.run import load
 
     fitted = load(run, device=device, say=say)
-    x = fitted.sample(n, size=_size(size), seed=seed)
+    x = fitted.sample(n, size=_size(size), seed=seed, tile=tile)
     _write(fitted, x, out or _sheet(fitted, f"sample-{seed}"), None)
 
 

@@ -53,6 +53,7 @@ class Examples:
         A: `A[rows]` gives their operator.
         ids: ascending, int64 (N,); what keys noise and finds latents.
         signal_shape: (C, *size) of a signal x.
+        places: where each begins in the one signal that all were cut from, int64 (N, axes).
 
     Raises:
         AbpropError: ids that are not ascending.
@@ -62,6 +63,7 @@ class Examples:
     A: Operators
     ids: Tensor
     signal_shape: tuple[int, ...]
+    places: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not len(self.ids) or not (self.ids[1:] > self.ids[:-1]).all():
@@ -83,7 +85,8 @@ class Examples:
 
     def first(self, count: int) -> Examples:
         """The first so many of them."""
-        return Examples(self.y, self.A, self.ids[:count], self.signal_shape)
+        places = None if self.places is None else self.places[:count]
+        return Examples(self.y, self.A, self.ids[:count], self.signal_shape, places)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class TrainSettings:
         learning_rate, beta1, beta2, weight_decay: AdamW's.
         schedule: "cosine" or "constant".
         scores: how often held-out examples are scored, evenly over the iterations.
+        draws: weight of the term from draws; 0: none.
     """
 
     iterations: int | None = None
@@ -77,6 +78,7 @@ class TrainSettings:
     beta1: float = 0.9
     beta2: float = 0.99
     scores: int = 10
+    draws: float = 0.0
 
 
 @dataclass(frozen=True)

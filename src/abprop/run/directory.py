@@ -198,6 +198,8 @@ def _fitted(
         learned.likelihood.update(Score.of(found.meta["scores"][-1]).spread)
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
+    places, cell = found.meta["data"].get("places"), 2**learned.network.stages
+    learned.prior.remember(states, None if places is None else torch.tensor(places) / cell)
     model, z = learned.folded(), learned.fold_latents(states)
     found.meta["data"]["names"] = checkpoint.names_in(found)
     return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)

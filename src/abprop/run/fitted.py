@@ -118,20 +118,23 @@ class Run:
         return sensor(self.recipe, signals)
 
     def sample(
-        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
-    ) -> np.ndarray:
+        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0,
+        tile: bool = False,
+    ) -> np.ndarray:  # fmt: skip
         """New signals, (n, C, *size) in data units and dtype.
 
         Args:
             n: how many; 64 for vector latents, 1 for maps.
-            size: axis lengths (height, width) other than the learned ones, for a map latent.
-            seed: another seed, other signals.
+            size, seed: lengths of a map's signal (height, width); another seed, other signals.
+            tile: signals of a map whose opposite edges fit.
         """
-        if n is None:
-            n = 1 if self.model.network.stationary else 64
-        n = whole("n (-n)", n, 1)
-        noise = Noise(seed, "draws")
-        return self._data(tasks.sample(self.model, n, noise, size=size, chunk=self._chunk))
+        model, noise = self.model, Noise(seed, "draws")
+        n = whole("n (-n)", (1 if model.network.stationary else 64) if n is None else n, 1)
+        if not (model.network.stationary or tile):
+            return self._data(tasks.sample(model, n, noise, size=size, chunk=self._chunk))
+        size = size or self.shape[1:]
+        windows = (tasks.seamless if tile else tasks.endless)(model, n, noise, size)
+        return tasks.canvas(model, windows, size, self._data)
 
     def reconstruct(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
         """f(z) at the most probable z of each signal; of training examples at their kept z.
@@ -151,9 +154,8 @@ class Run:
 
     def decode(self, z: np.ndarray | Tensor) -> np.ndarray:
         """Signals f(z) of latents (N, *latent_shape), in data units."""
-        return self._data(
-            tasks.generate(self.model, torch.as_tensor(z).to(self.z), chunk=self._chunk)
-        )
+        z = torch.as_tensor(z).to(self.z)
+        return self._data(tasks.generate(self.model, z, chunk=self._chunk))
 
     def interpolate(self, ids: str | Sequence[int] | None = None, side: int = 8) -> np.ndarray:
         """A side x side sheet between four examples, (side^2, C, *size).

@@ -165,7 +165,9 @@ class ModelKeys(_Section):
         None, "noise in model units [-1, 1]: a number, or learned; else chosen"
     )
     prior: Annotated[str, _one_of(PRIORS)] = _key(
-        "gaussian", "prior of the latents: standard (fixed N(0, I)) or gaussian (fitted)"
+        "gaussian",
+        "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), or markov (maps whose "
+        "cells fit their neighbours)",
     )
     residual: Literal["auto", "correlated", "white"] = _key(
         "auto",
@@ -211,6 +213,9 @@ class TrainKeys(_Section):
     beta1: Decay = _key(0.9, "Adam's memory of gradients")
     beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
     scores: Positive = _key(10, "held-out scores in a run, evenly over its iterations")
+    draws: Annotated[float, Field(ge=0)] = _key(
+        0.0, "texture: weight of a term that makes draws' patches like the picture's; 0: none"
+    )
 
 
 class CheckpointKeys(_Section):

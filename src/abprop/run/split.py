@@ -156,6 +156,7 @@ class Split:
         originals: how many are no copies.
         heldout: only scored, or None.
         sensor: how they were observed.
+        cut: whether they are pieces of one signal.
     """
 
     train: Views
@@ -163,11 +164,19 @@ class Split:
     originals: int
     heldout: Views | None
     sensor: Sensor
+    cut: bool = False
+
+    @property
+    def places(self) -> Tensor | None:
+        """Where examples that were cut from one signal begin in it, (N, axes); else None."""
+        if not self.cut or self.train.corners is None:
+            return None
+        return torch.from_numpy(self.train.corners)
 
     @property
     def examples(self) -> Examples:
         """The training examples as learning sees them."""
-        return self.sensor.examples(self.train, self.ids)
+        return replace(self.sensor.examples(self.train, self.ids), places=self.places)
 
     @property
     def unseen(self) -> Examples | None:
@@ -192,7 +201,7 @@ def split(recipe: Recipe, signals: Signals) -> Split:
     if kind.cuts:
         train = kind.views(seen, flat(recipe))
         cut = replace(observed, shape=train.shape)
-        return Split(train, torch.arange(len(train)), len(train), None, cut)
+        return Split(train, torch.arange(len(train)), len(train), None, cut, cut=True)
     n, away = len(seen), round(len(seen) * data.holdout)
     order = Noise(recipe.seed, "holdout").permutation(n)
     kept, held = order[away:].sort().values, order[:away].sort().values
@@ -217,6 +226,7 @@ def summary(split: Split, signals: Signals) -> dict[str, Any]:
         "examples": len(signals),
         "scale": _listed(split.sensor.scale),
         "columns": list(signals.columns),
+        "places": None if split.places is None else split.places.tolist(),
     }
 
 

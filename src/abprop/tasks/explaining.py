@@ -1,4 +1,4 @@
-"""What a fitted model does: sample, reconstruct, interpolate. Functions of the model, no state."""
+"""Signals explained, and what lies between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from abprop.inference import (
     Metric,
     State,
     calibrate,
-    chunks,
     infer,
     nearest,
     solve,
@@ -24,60 +23,9 @@ from abprop.model import Model
 from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
 from abprop.residuals import Law, Residual
+from abprop.tasks.drawing import generate
 
 CANDIDATES = 512  # latents that are tried as starts
-
-
-@torch.no_grad()
-def generate(model: Model, z: Tensor, *, chunk: int = 64) -> Tensor:
-    """x = f(z) in chunks, (N, C, *size)."""
-    parts = [model.network(z[rows])[:n] for rows, n in chunks(len(z), chunk, z.device)]
-    return torch.cat(parts)
-
-
-def draw(model: Model, count: int, noise: Noise, grid: tuple[int, ...] | None = None) -> Tensor:
-    """Latents from the prior, (count, *latent_shape); see `priors.normals`."""
-    return model.prior.draw(noise, count, grid).to(model.likelihood.sigma)
-
-
-def sample(
-    model: Model, count: int, noise: Noise, *, size: tuple[int, ...] | None = None, chunk: int = 64
-) -> Tensor:
-    """New signals f(z), z from the prior: (count, C, *size).
-
-    Args:
-        model: the fitted model.
-        count: how many.
-        noise: the stream of the draws.
-        size: lengths of the signal's axes, for a map latent; default the learned ones.
-        chunk: examples in one pass.
-
-    Raises:
-        UserError: another size is asked of a vector latent.
-    """
-    if size is None or size == tuple(model.network.signal_shape[1:]):
-        return generate(model, draw(model, count, noise), chunk=chunk)
-    x = generate(model, draw(model, count, noise, _grid(model, size)), chunk=1)
-    return x[(..., *(slice(0, n) for n in size))]
-
-
-def _grid(model: Model, size: tuple[int, ...]) -> tuple[int, ...]:
-    """The map that covers a signal of the given size."""
-    native = model.network.latent_shape[1:]
-    if not native:
-        sides = [str(n) for n in reversed(model.network.signal_shape[1:])]
-        learned = "x".join(sides) or "rows of a table"
-        raise UserError(
-            f"--size: this model's latent is a vector, so its signals are {learned}; "
-            "learn from one image (a map latent) to synthesise other sizes"
-        )
-    if len(size) != len(native):
-        raise UserError(f"--size has {len(size)} lengths, this model's signals {len(native)}")
-    cell = 2**model.network.stages
-    return tuple(
-        max(3, g + math.ceil((n - m) / cell))
-        for g, m, n in zip(native, model.network.signal_shape[1:], size, strict=True)
-    )
 
 
 def reconstruct(

@@ -1,0 +1,133 @@
+"""A term on W from draws of the prior: what the likelihood never sees.
+
+    weight * numbers / (2 sigma^2) * sum over octaves of mean over directions w of W_2(w.P, w.Q)^2
+
+P: 7 x 7 patches of f(z), z drawn from a Markov prior; Q: those of training examples; octaves 1 to
+1/8; fresh random unit directions in every iteration. It tells f what to make of codes that never
+stood side by side while learning, where blocks meet, and asks of draws the sharpness that the mean
+of many explanations lacks. It is a moment constraint, as in FRAME, and a departure from the paper:
+`train.draws = 0` is the paper's way.
+
+Blocks are put beside each other once, by what their pieces look like (principal components); which
+codes they stand for is read from the chains as they are, so that nothing has to be remembered.
+
+J. Rabin et al.: Wasserstein Barycenter and Its Application to Texture Mixing, SSVM 2011.
+S. C. Zhu, Y. N. Wu, D. Mumford: Filters, Random Fields and Maximum Entropy (FRAME), IJCV 1998.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from abprop import starts
+from abprop.data import Examples
+from abprop.errors import UserError
+from abprop.latents import Latents
+from abprop.model import Model
+from abprop.noise import Noise
+from abprop.priors import Gaussian, Markov
+from abprop.priors.blocks import Composition, Library
+from abprop.priors.markov import COMPONENTS
+
+SIDE = 7  # pixels of a patch
+STRIDES = (3, 2, 1, 1)  # from patch to patch, at each octave
+DIRECTIONS = 32
+MOST = 2048  # patches on either side
+PERIODS = 12  # of the torus on which windows are looked at, along an axis
+WINDOWS = 2  # in an iteration
+LARGER = 2  # cells by which a window is larger than an example's map
+SHOWN = 8  # examples whose patches are compared
+
+
+@dataclass
+class Drawn:
+    """The term for one run.
+
+    Args:
+        model: its network and prior.
+        latents: the chains.
+        train: the examples.
+        torus: which cells of which maps stand beside each other.
+        weight: of the term.
+        noise: the stream of windows, directions and examples.
+    """
+
+    model: Model
+    latents: Latents
+    train: Examples
+    torus: Composition
+    weight: float
+    noise: Noise
+
+    @classmethod
+    def of(cls, model: Model, latents: Latents, train: Examples, weight: float, seed: int) -> Drawn:
+        """The term for examples that were cut from one picture.
+
+        Raises:
+            UserError: the prior does not know neighbours, or these are no pictures.
+        """
+        if not isinstance(model.prior, Markov) or len(train.signal_shape) != 3:
+            raise UserError(
+                f"train.draws={weight:g}: draws are compared for pictures under model.prior=markov "
+                "only; use train.draws=0"
+            )
+        scores = starts.cell_scores(train, model)
+        near = Gaussian(model.prior.shape)
+        near.update(scores, 1.0)
+        cell = 2**model.network.stages
+        places = None if train.places is None else train.places / cell
+        library = Library(near.leading(scores, COMPONENTS), places)
+        lengths = (PERIODS * library.period,) * 2
+        torus = library.torus(Noise(seed, "draws while learning"), 0, lengths)
+        return cls(model, latents, train, torus, weight, Noise(seed, "drawn"))
+
+    def __call__(self, t: int) -> Tensor:
+        """The term at iteration t, differentiable in W."""
+        made = self.model.network(self._maps(t))
+        some = (self.noise.uniform(SHOWN, 3 * t) * len(self.train)).long()
+        _, y, A = self.train.batch(some, made.device)
+        numbers = math.prod(self.train.signal_shape)
+        scale = self.weight * numbers / (2 * self.model.likelihood.sigma**2)
+        return scale * self._distance(made, y, getattr(A, "hidden", None), t)
+
+    def _maps(self, t: int) -> Tensor:
+        """Windows of the torus, of the codes as they are, (WINDOWS, k, *grid)."""
+        z = self.latents.z[:: self.latents.chains]
+        lengths = tuple(n + LARGER for n in z.shape[2:])
+        where = self.noise.uniform(2 * WINDOWS, 3 * t + 1).reshape(WINDOWS, 2)
+        starts_ = (where * torch.tensor(self.torus.row.shape)).long().tolist()
+        return torch.stack([self.torus.window(tuple(s), lengths).of(z) for s in starts_])
+
+    def _distance(self, made: Tensor, y: Tensor, hidden: Tensor | None, t: int) -> Tensor:
+        turn = self.noise.at(torch.arange(len(STRIDES)), 3 * t + 2)
+        directions = turn.normal((made.shape[1] * SIDE**2, DIRECTIONS)).to(made)
+        directions = directions / directions.norm(dim=1, keepdim=True)
+        found = made.new_zeros(())
+        for octave, (every, w) in enumerate(zip(STRIDES, directions, strict=True)):
+            ours, theirs = (_patches(v, octave, every) for v in (made, y))
+            if hidden is not None:
+                gone = _patches(hidden.expand(y.shape).to(y), octave, every)
+                theirs = theirs[(gone == 0).all(1)]
+            if min(len(ours), len(theirs)):
+                found = found + sliced(ours, theirs, w)
+        return found
+
+
+def _patches(x: Tensor, octave: int, every: int) -> Tensor:
+    """Patches of pictures (B, C, H, W), (n, C SIDE^2); none where these are too small."""
+    x = F.avg_pool2d(x, 2**octave) if octave else x
+    if min(x.shape[2:]) < SIDE:
+        return x.new_zeros(0, x.shape[1] * SIDE**2)
+    return F.unfold(x, SIDE, stride=every).movedim(1, 2).flatten(0, 1)
+
+
+def sliced(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
+    """Mean over directions (D, m) of W_2^2 between the projections of a (n, D) and b."""
+    count = min(len(a), len(b), MOST)
+    a, b = ((v[torch.arange(count) * len(v) // count] @ directions).sort(0).values for v in (a, b))
+    return (a - b).square().mean()

@@ -1,0 +1,22 @@
+"""What the latent factors are before anything is seen.
+
+    standard:  p(z) = N(0, I)                                   (the paper's)
+    gaussian:  p(z) = N(mu, S),  mu and S = mean and covariance of the current z's
+    markov:    over maps: blocks of the inferred maps that fit their neighbours (see `markov`)
+
+The Gaussian's step is closed-form EM, as a running average over the batches. For a vector it adds
+nothing to the model (z' = L^-1 (z - mu), folded into the first layer, gives back N(0, I) and the
+same f): it is the parameter expansion of Liu, Rubin and Wu (Parameter expansion to accelerate EM,
+Biometrika 1998), and keeps samples from N(0, I) as good as reconstructions. For a map (k, h, w)
+mu and S are over the k channels, shared by all positions: a stationary signal stays stationary.
+"""
+
+from abprop.priors.base import FAR, Foldable, Prior, normals
+from abprop.priors.markov import Markov
+from abprop.priors.normal import Gaussian, StandardNormal
+
+PRIORS = {"standard": StandardNormal, "gaussian": Gaussian, "markov": Markov}
+
+__all__ = [
+    "FAR", "PRIORS", "Foldable", "Gaussian", "Markov", "Prior", "StandardNormal", "normals",
+]  # fmt: skip

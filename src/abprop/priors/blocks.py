@@ -1,0 +1,269 @@
+"""Blocks of inferred maps laid side by side; what `markov` draws from.
+
+Energies are sums of whole numbers, exact in any order, so that the same blocks are chosen with any
+number of threads. A map of any size is made of tiles of SITES sites; of these first the corners are
+drawn, then the edges given the corners, then the inside, each keyed by its place: so every window
+of an endless map can be drawn for itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from abprop.errors import UserError
+from abprop.noise import Keyed, Noise
+from abprop.priors.base import FAR, Cells
+
+SMALLEST = 4  # cells along an axis of an inferred map
+SITES = 16  # of a tile, along an axis
+SWEEPS = 4  # over the sites of a region
+TEMPERATURE = 0.1  # two blocks that have nothing to do with each other have D = 2
+LEAST = 3  # sites around a torus
+APART = 2  # sites within which no place of the signal is shown twice
+FORBIDDEN = 10.0  # in units of D
+MOST = 2000  # blocks to choose from
+LEVELS, FARTHEST = 6, 60  # whole numbers per standard deviation, and the largest of them
+EXACT = 2**24  # whole numbers that float32 holds, and the sums of which it does not round
+INNER, RIM = 3, 1  # weights: cells at the rim of an inferred map are told by half of their pixels
+
+
+class Composition(NamedTuple):
+    """Which cell of which inferred map stands where in a drawn one."""
+
+    row: Tensor
+    at: list[Tensor]
+
+    def of(self, z: Tensor) -> Tensor:
+        """The map (k, *lengths) that these cells of z (M, k, *grid) make."""
+        index = tuple(v.to(z.device) for v in (self.row, *self.at))
+        return z.movedim(1, -1)[index].movedim(-1, 0)
+
+    def window(self, start: Cells, lengths: Cells) -> Composition:
+        """A part of a torus."""
+        part = self
+        for axis, (first, n) in enumerate(zip(start, lengths, strict=True)):
+            some = (first + torch.arange(n)) % self.row.shape[axis]
+            part = Composition(part.row.index_select(axis, some),
+                          [v.index_select(axis, some) for v in part.at])  # fmt: skip
+        return part
+
+
+class Library:
+    """Blocks to choose from, and how well they fit each other.
+
+    Args:
+        maps: inferred maps, (M, k, *grid), of variance 1 over all channels.
+        places: see `Markov.remember`.
+    """
+
+    def __init__(self, maps: Tensor, places: Tensor | None) -> None:
+        self.dims, grid = maps.ndim - 2, maps.shape[2:]
+        self.side = max(SMALLEST, (min(grid) - 1) // 4 * 4)
+        self.stride = self.side // 2
+        counts = (len(maps), *(n - self.side + 1 for n in grid))
+        chosen = _evenly(math.prod(counts), MOST)
+        self.which, *within = torch.unravel_index(chosen, counts)
+        self.within = torch.stack(within, 1)
+        whole = (LEVELS * maps.float()).round().clamp(-FARTHEST, FARTHEST)
+        weights = torch.full(grid, float(INNER))
+        for axis in range(self.dims):
+            for end in (0, -1):
+                weights.select(axis, end).fill_(RIM)
+        blocks, cut = self._cut(whole), self._cut(weights.expand(len(maps), 1, *grid))
+        self.sides = [d for d in itertools.product((-1, 0, 1), repeat=self.dims) if any(d)]
+        self.pairs = {d: self._pair(blocks, cut, d) for d in self.sides}
+        self.places = None if places is None else places[self.which].double() + self.within
+        self._solved = lru_cache(maxsize=256)(self._solve)
+
+    @property
+    def period(self) -> int:
+        """Cells of which a torus measures a multiple, at least LEAST times."""
+        return self.stride
+
+    # Blocks ------------------------------------------------------------------------------------
+
+    def _cut(self, z: Tensor) -> Tensor:
+        """The blocks of maps, (n, k, *side)."""
+        for axis in range(self.dims):
+            z = z.unfold(2 + axis, self.side, 1)
+        order = (0, *range(2, 2 + self.dims), 1, *range(2 + self.dims, 2 + 2 * self.dims))
+        return z.permute(order)[(self.which, *self.within.T)].contiguous()
+
+    def _pair(self, blocks: Tensor, weights: Tensor, side: Cells) -> tuple[Tensor, Tensor, float]:
+        """Factors of D with the neighbour on one side: D(a, b) = left_a . right_b / scale.
+
+        w_a w_b (a - b)^2 = (w_a a^2) w_b - 2 (w_a a) (w_b b) + w_a (w_b b^2), whole numbers.
+        """
+        k, shared = self.side, self.side - self.stride
+        here = [slice(k - shared, k) if s > 0 else slice(0, shared if s else k) for s in side]
+        there = [slice(0, shared) if s > 0 else slice(k - shared if s else 0, k) for s in side]
+        every = (slice(None), slice(None))
+        a, wa, b, wb = (
+            v[(*every, *part)].expand(-1, blocks.shape[1], *(-1,) * self.dims).flatten(1)
+            for part in (here, there)
+            for v in (blocks, weights)
+        )
+        exact = torch.float32 if 2 * (INNER * FARTHEST) ** 2 * a.shape[1] < EXACT else torch.float64
+        a, wa, b, wb = (v.to(exact) for v in (a, wa, b, wb))
+        left = torch.cat((wa * a * a, -2 * wa * a, wa), 1)
+        right = torch.cat((wb, wb * b, wb * b * b), 1)
+        scale = LEVELS**2 * (wa.mean() * wb.mean() * wa.shape[1]).item()
+        return left, right, scale
+
+    # Sites -------------------------------------------------------------------------------------
+
+    def _settle(self, sites: Tensor, free: Tensor, noise: Keyed, wrap: bool = False) -> Tensor:
+        """Blocks (numbers) at the free sites given the others, by Gibbs.
+
+        Args:
+            sites: numbers of blocks, -1 where there is none yet, int64 (*lengths).
+            free: which to draw, bool (*lengths).
+            noise: keyed by site, (number of sites,).
+            wrap: whether opposite edges are neighbours.
+        """
+        sites, where = sites.clone(), torch.nonzero(free)
+        flat = torch.arange(free.numel()).reshape(free.shape)[free]
+        colours = [_colours(n, wrap) for n in sites.shape]
+        colour = sum(
+            many[at] * 8**i for i, (many, at) in enumerate(zip(colours, where.T, strict=True))
+        )
+        for sweep in range(SWEEPS):
+            u = noise.later(sweep).uniform(1)[:, 0]
+            for part in torch.unique(colour):
+                now = colour == part
+                energy = self._energy(sites, where[now], wrap)
+                sites[tuple(where[now].T)] = _choose(energy, u[flat[now]])
+        return sites
+
+    def _energy(self, sites: Tensor, now: Tensor, wrap: bool) -> Tensor:
+        """Energy of every block at each of some sites (n, axes), float64 (n, blocks)."""
+        energy = torch.zeros(len(now), len(self.which), dtype=torch.float64)
+        for side in self.sides:
+            near, known = _beside(sites, now, side, wrap)
+            left, right, scale = self.pairs[side]
+            weight = 0.5 ** (sum(map(abs, side)) - 1)
+            energy[known] += (right[near[known]] @ left.T).double() * (weight / scale)
+        if self.places is not None:
+            reach = range(-APART, APART + 1)
+            for step in itertools.product(reach, repeat=self.dims):
+                if any(step):
+                    near, known = _beside(sites, now, step, wrap)
+                    apart = (self.places - self.places[near[known], None]).abs().amax(-1)
+                    energy[known] += FORBIDDEN * (apart < self.stride / 2)
+        return energy
+
+    # Windows of an endless map ----------------------------------------------------------------
+
+    def window(self, noise: Noise, draw: int, start: Cells, lengths: Cells) -> Composition:
+        """Cells start..start + lengths of draw number `draw`."""
+        first = [a // self.stride for a in start]
+        last = [-(-(a + n) // self.stride) for a, n in zip(start, lengths, strict=True)]
+        tiles = [range(a // SITES, -(-b // SITES)) for a, b in zip(first, last, strict=True)]
+        sites = torch.empty([len(t) * SITES for t in tiles], dtype=torch.int64)
+        for index in itertools.product(*tiles):
+            at = [SITES * (i - t.start) for i, t in zip(index, tiles, strict=True)]
+            inner = (slice(self.dims, self.dims + SITES),) * self.dims
+            part = tuple(slice(a, a + SITES) for a in at)
+            sites[part] = self._solved(noise.seed, noise.stream, draw, index, ())[inner]
+        some = tuple(
+            slice(a - t.start * SITES, b - t.start * SITES)
+            for a, b, t in zip(first, last, tiles, strict=True)
+        )
+        first = tuple(a - f * self.stride for a, f in zip(start, first, strict=True))
+        return self._compose(sites[some]).window(first, lengths)
+
+    def torus(self, noise: Noise, draw: int, grid: Cells) -> Composition:
+        """A map whose opposite edges fit.
+
+        Raises:
+            UserError: lengths that are no multiples of the period.
+        """
+        if any(n % self.period or n < LEAST * self.period for n in grid):
+            raise UserError(
+                f"a seamless map measures multiples of {self.period} cells, at least {LEAST}, "
+                f"not {'x'.join(map(str, grid))}"
+            )
+        lengths = [n // self.stride for n in grid]
+        sites = torch.full(lengths, -1)
+        keyed = noise.at(torch.arange(sites.numel()), chain=draw)
+        free = torch.ones(lengths, dtype=torch.bool)
+        return self._compose(self._settle(sites, free, keyed, wrap=True))
+
+    def _solve(self, seed: int, stream: str, draw: int, index: Cells, border: Cells) -> Tensor:
+        """The sites of a tile, or of the part of its border across some axes.
+
+        Args:
+            seed, stream, draw: of the noise.
+            index: of the tile.
+            border: axes across which this is a corner or an edge; none: the inside.
+
+        Returns:
+            Numbers of blocks (SITES + 2 dims, ...), which begins `dims` sites before the tile; -1
+            where the part has none.
+        """
+        d, most = self.dims, SITES + 2 * self.dims
+        sites = torch.full((most,) * d, -1)
+        for axis in set(range(d)) - set(border):
+            for side in (0, 1):
+                beside = tuple(i + (side if a == axis else 0) for a, i in enumerate(index))
+                across = tuple(sorted((*border, axis)))
+                part = self._solved(seed, stream, draw, beside, across)
+                part = part.roll(side * SITES, axis)
+                sites = torch.where(part >= 0, part, sites)
+        box = torch.zeros((most,) * d, dtype=torch.bool)
+        half = len(border)
+        box[tuple(slice(d - half, d + half) if a in border else slice(d, d + SITES)
+                  for a in range(d))] = True  # fmt: skip
+        key = torch.zeros(1, dtype=torch.int64)
+        for i in index:
+            key = (key[:, None] * FAR + i * SITES + d + torch.arange(most)).flatten()
+        purpose = "".join(map(str, border))
+        keyed = Noise(seed, f"{stream}/sites {purpose}").at(key, chain=draw)
+        return self._settle(sites, box & (sites < 0), keyed)
+
+    def _compose(self, sites: Tensor) -> Composition:
+        """The cells nearest to the centre of each site's block."""
+        rim = (self.side - self.stride) // 2
+        for axis in range(self.dims):
+            sites = sites.repeat_interleave(self.stride, axis)
+        at = []
+        for axis, length in enumerate(sites.shape):
+            inside = (rim + torch.arange(length) % self.stride).reshape(
+                [-1 if a == axis else 1 for a in range(self.dims)]
+            )
+            at.append(self.within[sites, axis] + inside)
+        return Composition(self.which[sites], at)
+
+
+def _evenly(count: int, most: int) -> Tensor:
+    """At most `most` of range(count)."""
+    return torch.arange(count) if count <= most else torch.arange(most) * count // most
+
+
+def _colours(n: int, wrap: bool) -> Tensor:
+    """A number for each of n sites in a row; those of one number are more than APART apart."""
+    colours = torch.arange(n) % (APART + 1)
+    rest = n % (APART + 1) if wrap else 0
+    colours[n - rest :] = APART + 1 + torch.arange(rest)
+    return colours
+
+
+def _beside(sites: Tensor, now: Tensor, step: Cells, wrap: bool) -> tuple[Tensor, Tensor]:
+    """The block a step beside each of some sites, and whether there is one."""
+    lengths = torch.tensor(sites.shape)
+    there = now + torch.tensor(step)
+    inside = ((there >= 0) & (there < lengths)).all(1)
+    near = sites[tuple((there % lengths).T)]
+    return near, (near >= 0) & (inside | wrap)
+
+
+def _choose(energy: Tensor, u: Tensor) -> Tensor:
+    """A draw from exp(-energy / T) along the last axis for uniform u."""
+    p = torch.exp((energy.amin(1, keepdim=True) - energy) / TEMPERATURE).cumsum(1)
+    return torch.searchsorted(p, u[:, None] * p[:, -1:])[:, 0].clamp_max(energy.shape[1] - 1)

@@ -1,0 +1,96 @@
+"""A prior over maps that knows its neighbours.
+
+    z = blocks of K cells at the sites of a lattice, a stride < K apart
+    p(blocks) ∝ exp(-(1 / T) sum over neighbouring sites s, t of D(b_s, b_t))
+    D(a, b) = mean squared difference of a and b on the cells they share, in the leading principal
+              components of the map's channels, over their variance
+
+Blocks are those of the inferred maps, so what is kept is all the dependence between neighbouring
+cells that a block has room for, however non-linear: that of a stone's two halves. Drawn by Gibbs:
+one site given its neighbours is a choice among the blocks. Each cell belongs to the block whose
+centre is nearest. While learning, a cell's own law is `gaussian`'s: neighbours matter for draws. A
+block must not show a place of the signal that one near it shows too, or the field of least energy
+would be a repetition.
+
+A. A. Efros, W. T. Freeman: Image Quilting for Texture Synthesis and Transfer, SIGGRAPH 2001 (in
+pixels, row by row).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from abprop.errors import UserError
+from abprop.noise import Noise
+from abprop.priors.base import Cells
+from abprop.priors.blocks import SMALLEST, Library
+from abprop.priors.normal import Gaussian
+
+COMPONENTS = 32  # in which blocks are compared
+
+
+class Markov(Gaussian):
+    """Blocks of inferred maps, each chosen to fit those around it; see the module.
+
+    Args:
+        shape: (k, *grid) of a map.
+
+    Raises:
+        UserError: a vector has no neighbours; or a map too small to have any.
+    """
+
+    def __init__(self, shape: tuple[int, ...], ridge: float = 1e-3) -> None:
+        super().__init__(shape, ridge)
+        if len(shape) < 2 or min(shape[1:]) < SMALLEST:
+            raise UserError(
+                f"model.prior=markov: needs a latent map of at least {SMALLEST} cells along each "
+                f"axis, not {'x'.join(map(str, shape))}; use model.prior=gaussian"
+            )
+        self._library: Library | None = None
+        self._maps = torch.empty(0)
+
+    @torch.no_grad()
+    def remember(self, z: Tensor, places: Tensor | None) -> None:
+        """Take blocks from inferred maps.
+
+        Args:
+            z: (M, k, *grid).
+            places: where in the signal each map begins, in cells (M, axes), for signals cut from
+                one; None: they have nothing in common.
+        """
+        places = None if places is None else places.cpu()
+        self._library, self._maps = Library(self.leading(z, COMPONENTS).cpu(), places), z
+
+    def draw(
+        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None
+    ) -> Tensor:
+        """`count` windows of endless maps, (count, k, *grid).
+
+        Raises:
+            RuntimeError: no maps were remembered.
+        """
+        library, lengths = self._known, tuple(grid or self.shape[1:])
+        begin = start or (0,) * len(lengths)
+        cells = [library.window(noise, i, begin, lengths) for i in range(count)]
+        return torch.stack([c.of(self._maps) for c in cells])
+
+    def draw_torus(self, noise: Noise, count: int, grid: Cells) -> Tensor:
+        """Maps whose opposite edges fit, (count, k, *grid), for tiling.
+
+        Raises:
+            UserError: lengths that are no multiples of twice the stride.
+        """
+        maps = [self._known.torus(noise, i, grid) for i in range(count)]
+        return torch.stack([one.of(self._maps) for one in maps])
+
+    @property
+    def period(self) -> int:
+        """Cells of which a torus measures a multiple."""
+        return self._known.period
+
+    @property
+    def _known(self) -> Library:
+        if self._library is None:
+            raise RuntimeError("draws from a Markov prior need maps: call remember first")
+        return self._library
