@@ -132,9 +132,10 @@ def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
     split = x.reshape(count, channels, grid[0], cell, grid[1], cell).permute(0, 2, 4, 1, 3, 5)
     pieces = split.reshape(-1, channels * cell * cell)
     mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // MOST)]
-    axes = principal.principal_axes(some - mean, k)
+    axes = principal.principal_axes(some - mean, min(k, pieces.shape[1]))
     found = (pieces - mean) @ axes
     left = (pieces - mean - found @ axes.T).reshape(split.shape)
+    found = torch.nn.functional.pad(found, (0, k - found.shape[1]))
     rest = left.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
     return found.reshape(count, *grid, k).movedim(-1, 1), rest
 

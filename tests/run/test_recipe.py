@@ -330,7 +330,15 @@ def test_a_new_budget_drops_the_number_of_iterations_and_the_other_way_round():
 
 def test_the_presets_that_come_along():
     found = presets()
-    shipped = {"images", "texture", "table", "quick", "paper-objects", "paper-faces"}
+    shipped = {
+        "images",
+        "texture",
+        "table",
+        "quick",
+        "paper-objects",
+        "paper-faces",
+        "paper-texture",
+    }
     assert found.keys() >= shipped
     assert all(len(description) > 20 for description in found.values())
 

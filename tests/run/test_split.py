@@ -130,10 +130,11 @@ def test_a_texture_is_cut_into_crops_with_map_latents() -> None:
     signals = read(np.random.default_rng(0).integers(0, 255, (200, 180, 3), dtype=np.uint8))
     recipe = resolve(Recipe(), signals)
     parts = split(recipe, signals)
-    assert recipe.data.kind == "texture" and recipe.model.latent == "16x5x5"
+    assert recipe.data.kind == "texture" and recipe.model.latent == "168x8x8"
+    assert recipe.model.levels == 3 and settings(recipe).model.levels == 3
     assert parts.train.shape == (3, 96, 96) and parts.heldout is None
     model = parts_of.make_model(settings(recipe).model, parts.train.shape, torch.float32, 0)
-    assert model.network(torch.zeros(1, 16, 5, 5)).shape == (1, 3, 96, 96)
+    assert model.network(torch.zeros(1, 168, 8, 8)).shape == (1, 3, 96, 96)
 
 
 def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
@@ -154,9 +155,20 @@ def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
         apart = torch.cdist(piece.flatten(1), piece.flatten(1)), torch.cdist(cell, cell)
         return torch.corrcoef(torch.stack([d.flatten() for d in apart]))[0, 1].item()
 
-    own = alike(y[:, :, :32, :32], z[:, :, 1, 1])
-    assert own > 0.95 and own > alike(y[:, :, 32:, 32:], z[:, :, 1, 1])
-    assert alike(y[:, :, 32:, :32], z[:, :, 2, 1]) > 0.95
+    cell = 2**model.network.stages
+    own = alike(y[:, :, :cell, :cell], z[:, :, 1, 1])
+    assert own > 0.95 and own > alike(y[:, :, cell:, cell:], z[:, :, 1, 1])
+    assert alike(y[:, :, cell : 2 * cell, :cell], z[:, :, 2, 1]) > 0.95
+
+
+def test_a_map_asked_for_has_one_level_and_a_coarse_picture_large_cells() -> None:
+    rng = np.random.default_rng(1)
+    coarse = read(np.kron(rng.integers(0, 255, (16, 16)), np.ones((16, 16))).astype(np.uint8))
+    fine = read(rng.integers(0, 255, (256, 256)).astype(np.uint8))
+    assert resolve(Recipe(), coarse).model.latent == "168x5x5"
+    assert resolve(Recipe(), fine).model.latent == "84x8x8", "grey: fewer values, fewer factors"
+    asked = resolve(recipe_of(None, ["model.latent=16x5x5"]), fine)
+    assert asked.model.levels is None and settings(asked).model.levels == 1
 
 
 def test_learning_rate_warms_up_and_falls() -> None:

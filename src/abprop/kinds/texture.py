@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from abprop.data import Examples, Signals, Views, crops
 from abprop.files.arrays import has_channels, is_picture, is_size, is_small_picture
 from abprop.kinds.base import Asked
 from abprop.kinds.images import Images
+from abprop.kinds.stationarity import drift, scale
+
+SMALLEST = 32  # pixels on a side of a picture in which fading light can be told from stones
+SIGMA = 0.05  # noise of a texture whose factors tell its grain too
+CHANNELS = 24
+LEVELS, FACTORS = 3, 8  # scales of the map, and factors in each cell of each
+COARSE = 5  # pixels from which on a picture's pieces are large
 
 
 class Texture(Images):
@@ -40,12 +49,17 @@ class Texture(Images):
             return values[None]
         return super().arrange(values)
 
+    def remarks(self, values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str]) -> str:
+        """What changes from one side of the picture to the other."""
+        if hidden is not None or min(values.shape[2:]) < SMALLEST:
+            return ""
+        told = drift(torch.from_numpy(values[0].astype(np.float32))).words
+        return told and f"the picture is not one material throughout: {told}; samples mix its parts"
+
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
         """Crops of a third of the picture at most, and the map that covers one."""
         side = min(seen.signal_shape[1:])
         crop = asked["data.crop"] or (96 if side >= 160 else max(16, side // 2))
-        cell = 2 ** max(2, min(5, int(math.log2(crop / 2))))
-        grid = -(-(crop - 2) // cell) + 2
         chosen: dict[str, Any] = {
             "data.crop": crop,
             "data.crops": asked["data.crops"] or (384 if crop > 64 else 256),
@@ -56,12 +70,31 @@ class Texture(Images):
         if asked["infer.start"] == "auto":
             chosen["infer.start"] = "pca"
         if asked["model.sigma"] is None:
-            chosen["model.sigma"] = "learned"
+            chosen["model.sigma"] = SIGMA
+        if asked["model.channels"] is None:
+            chosen["model.channels"] = CHANNELS
         if asked["model.latent"] == "auto":
-            chosen["model.latent"] = f"16x{grid}x{grid}"
+            levels, colours = asked["model.levels"] or LEVELS, seen.signal_shape[0]
+            chosen |= _map(crop, levels, _cell(crop, seen), colours)
         return chosen
 
     def views(self, signals: Signals, asked: Asked) -> Views:
         """Crops that cover the picture."""
         size, count = asked["data.crop"], asked["data.crops"]
         return crops(signals, size=size, count=count, seed=asked["seed"])
+
+
+def _cell(crop: int, seen: Examples) -> int:
+    """Pixels on a side of the coarsest cell: large for large stones, small enough for the crop."""
+    y, A = seen.y[torch.arange(1)][0], seen.A[torch.arange(1)]
+    coarse = getattr(A, "hidden", None) is not None or scale(y) >= COARSE
+    return 2 ** max(2, min(5 if coarse else 4, int(math.log2(crop / 3))))
+
+
+def _map(crop: int, levels: int, cell: int, colours: int) -> dict[str, Any]:
+    """A map with that coarsest cell over a crop; fewer levels and factors where cells are small."""
+    levels = min(levels, int(math.log2(cell)))
+    finest = colours * (cell >> (levels - 1)) ** 2
+    channels = min(FACTORS, max(1, finest // 4)) * sum(4**level for level in range(levels))
+    grid = -(-(crop - 2) // cell) + 2
+    return {"model.latent": f"{channels}x{grid}x{grid}", "model.levels": levels}

@@ -16,7 +16,6 @@ Two more say how new it is, 1 where as new as another piece of the material, 0 w
 (to the nearest elsewhere in the made picture itself).
 """
 
-from abprop.measures.drift import drift
 from abprop.measures.material import Material, Ratios
 
-__all__ = ["Material", "Ratios", "drift"]
+__all__ = ["Material", "Ratios"]

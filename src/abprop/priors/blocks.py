@@ -64,8 +64,9 @@ class Library:
 
     def __init__(self, maps: Tensor, places: Tensor | None) -> None:
         self.dims, grid = maps.ndim - 2, maps.shape[2:]
-        self.side = max(SMALLEST, (min(grid) - 1) // 4 * 4)
-        self.stride = self.side // 2
+        self.side = max(SMALLEST, (min(grid) - 1) // 2 * 2)
+        self.rim = max(1, self.side // 4)  # cells of a block that its neighbours show instead
+        self.stride = self.side - 2 * self.rim
         counts = (len(maps), *(n - self.side + 1 for n in grid))
         chosen = _evenly(math.prod(counts), MOST)
         self.which, *within = torch.unravel_index(chosen, counts)
@@ -229,12 +230,11 @@ class Library:
 
     def _compose(self, sites: Tensor) -> Composition:
         """The cells nearest to the centre of each site's block."""
-        rim = (self.side - self.stride) // 2
         for axis in range(self.dims):
             sites = sites.repeat_interleave(self.stride, axis)
         at = []
         for axis, length in enumerate(sites.shape):
-            inside = (rim + torch.arange(length) % self.stride).reshape(
+            inside = (self.rim + torch.arange(length) % self.stride).reshape(
                 [-1 if a == axis else 1 for a in range(self.dims)]
             )
             at.append(self.within[sites, axis] + inside)

@@ -160,7 +160,9 @@ class ModelKeys(_Section):
     )
     latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
     channels: Positive | None = _key(None, "channels at the finest scale; else chosen")
-    levels: Positive = _key(1, "scales at which the factors of a map enter, each twice as fine")
+    levels: Positive | None = _key(
+        None, "scales at which the factors of a map enter, each twice as fine; else 1 or chosen"
+    )
     sigma: Sigma | None = _key(
         None, "noise in model units [-1, 1]: a number, or learned; else chosen"
     )
@@ -279,7 +281,7 @@ def settings(recipe: Recipe) -> Settings:
             latent=parse_latent(model.latent),
             network=model.network,
             channels=model.channels or 32,
-            levels=model.levels,
+            levels=model.levels or 1,
             sigma="learned" if learned else float(model.sigma or 0),
             prior=model.prior,
             # Without held-out data sigma chases memorising.

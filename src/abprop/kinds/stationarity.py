@@ -39,22 +39,47 @@ class Drift(NamedTuple):
 
 
 def drift(picture: Tensor) -> Drift:
-    """Of a picture (C, H, W)."""
+    """Of a picture (C, H, W) in any units."""
     grey = picture.double().mean(0)
+    grey = (grey - grey.mean()) / grey.std().clamp_min(1e-12)
     block = max(2, min(grey.shape) // BLOCKS)
-    light = F.avg_pool2d(grey[None, None], block) / grey.std().clamp_min(1e-6)
+    light = F.avg_pool2d(grey[None, None], block)
     fine = (grey[1:, :-1] - grey[:-1, :-1]).square() + (grey[:-1, 1:] - grey[:-1, :-1]).square()
     contrast = torch.log(F.avg_pool2d(fine[None, None], block) + 1e-6)
     return Drift(_explained(light[0, 0]), _explained(contrast[0, 0]))
 
 
-def _explained(values: Tensor) -> float:
+def _slow(values: Tensor) -> Tensor:
+    """The quadratic in the place that is nearest to values (H, W)."""
     y, x = (torch.linspace(-1, 1, n, dtype=values.dtype) for n in values.shape)
     y, x = (v.flatten() for v in torch.meshgrid(y, x, indexing="ij"))
     terms = torch.stack((torch.ones_like(y), y, x, y**2, x * y, x**2), 1)
-    flat = values.flatten()
-    fitted = terms @ torch.linalg.lstsq(terms, flat[:, None]).solution[:, 0]
+    fitted = terms @ torch.linalg.lstsq(terms, values.reshape(-1, 1)).solution
+    return fitted.reshape(values.shape)
+
+
+def _explained(values: Tensor) -> float:
+    fitted = _slow(values)
     if fitted.std() < VISIBLE:
         return 0.0
-    whole = (flat - flat.mean()).square().sum()
-    return float(1 - (flat - fitted).square().sum() / whole.clamp_min(1e-12))
+    whole = (values - values.mean()).square().sum()
+    return float(1 - (values - fitted).square().sum() / whole.clamp_min(1e-12))
+
+
+def scale(picture: Tensor) -> float:
+    """Pixels within which a picture (C, H, W) is alike: half of its autocorrelation is left there.
+
+    The slow part that `drift` sees is taken out first. Of brightness, averaged over directions.
+    """
+    grey = picture.double().mean(0)
+    rest = grey - _slow(grey)
+    size = [2 * n for n in rest.shape]
+    power = torch.fft.fft2(rest, s=size).abs().square()
+    overlap = torch.fft.fft2(torch.ones_like(rest), s=size).abs().square()
+    ratio = torch.fft.ifft2(power).real / torch.fft.ifft2(overlap).real.clamp_min(1.0)
+    lags = [torch.fft.fftfreq(n, 1 / n) for n in size]
+    apart = (lags[0][:, None].square() + lags[1].square()).sqrt().round().long()
+    mean = torch.zeros(int(apart.max()) + 1, dtype=ratio.dtype)
+    mean.scatter_reduce_(0, apart.flatten(), ratio.flatten(), "mean", include_self=False)
+    below = (mean[: min(rest.shape) // 2] < 0.5 * mean[0]).nonzero()
+    return float(below[0]) if len(below) else min(rest.shape) / 2
