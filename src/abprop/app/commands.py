@@ -145,7 +145,9 @@ def evaluate(
     masks: Masks = None,
     hide: Hide = None,
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
-    against: Annotated[str | None, typer.Option(help="baselines: mean,pca,biharmonic")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase,quilting")
+    ] = None,
     set_: Sets = None,
     data: Data = None,
     device: Device = None,

@@ -22,7 +22,25 @@ def show_errors(result: Mapping[str, Any]) -> None:
         table.add_column(column, justify="right" if column else "left")
     rows = {"abprop": result, **result.get("baselines", {})}
     for name, errors in rows.items():
-        table.add_row(name, *(f"{errors[key]:.4g}" for key in keys))
+        if "mse" in errors:
+            table.add_row(name, *(f"{errors[key]:.4g}" for key in keys))
+    Console().print(table)
+    if "ratios" in result:
+        _show_ratios({"abprop": {**result, **result["ratios"]}, **result["baselines"]})
+
+
+def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """How samples compare with the picture, 1 being another piece of it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    keys = ["sample_ratio", *rows["abprop"]["ratios"], "copy_ratio", "repeat_ratio"]
+    table = Table(title="samples beside the picture: 1 is another piece of it, copies have 0")
+    for column in ("", *keys):
+        table.add_column(column.replace("_", " "), justify="right" if column else "left")
+    for name, ratios in rows.items():
+        if "sample_ratio" in ratios:
+            table.add_row(name, *(f"{ratios[key]:.2f}" for key in keys))
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 Complete signals (reconstructions)      baseline   mean, pca
 Signals with hidden entries             fill       mean, pca, biharmonic, linear, knn, iterative
 Indirect measurements y = A x           recover    minnorm, lasso
+A texture from one picture              texture    phase, tiles, quilting
 
     minnorm   x = A^+ y, the least of all signals that agree with the measurements
     lasso     x = Psi c,  min_c 1/2 |y - A Psi c|^2 + lambda |c|_1,  Psi the orthonormal DCT over
@@ -18,5 +19,16 @@ from abprop.baselines.common import Filled
 from abprop.baselines.complete import BASELINES, baseline
 from abprop.baselines.filling import FILLERS, fill
 from abprop.baselines.measured import RECOVERIES, recover
+from abprop.baselines.textures import TEXTURES, texture
 
-__all__ = ["Filled", "BASELINES", "baseline", "FILLERS", "fill", "RECOVERIES", "recover"]
+__all__ = [
+    "BASELINES",
+    "FILLERS",
+    "RECOVERIES",
+    "TEXTURES",
+    "Filled",
+    "baseline",
+    "fill",
+    "recover",
+    "texture",
+]

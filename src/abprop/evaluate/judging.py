@@ -23,10 +23,11 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import ASIDE, MISSING, SECRET, Scale, Sensor, Signals
 from abprop.errors import UserError, unknown
-from abprop.evaluate import recovery
+from abprop.evaluate import recovery, textures
 from abprop.evaluate.reconstruction import Explained
 from abprop.evaluate.recovery import Posterior
 from abprop.evaluate.scores import Scores, errors
+from abprop.kinds import Kind
 from abprop.model import Model
 from abprop.operators import Operator
 from abprop.say import Say, counted
@@ -41,6 +42,12 @@ class Run(Protocol):
     device: torch.device
 
     @property
+    def kind(self) -> Kind: ...
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def signals(self) -> Signals: ...
+    @property
     def scale(self) -> Scale: ...
     @property
     def measured(self) -> bool: ...
@@ -50,6 +57,9 @@ class Run(Protocol):
     def given(self) -> Signals: ...
     def posterior(self, signals: Signals, draws: int, progress: Say) -> Posterior: ...
     def explained(self, signals: Signals) -> Iterator[Explained]: ...
+    def sample(
+        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
+    ) -> np.ndarray: ...
 
 
 def judged(
@@ -57,6 +67,8 @@ def judged(
 ) -> dict[str, Any]:
     """Errors of a run on some signals; see `Run.evaluate`."""
     began = time.monotonic()
+    rivals = [name for name in against if run.kind.cuts and name in baselines.TEXTURES]
+    against = [name for name in against if name not in rivals]
     if run.measured:
         found = _measured(run, signals, against, progress)
     elif signals.veil is not None and (signals.veil == SECRET).any():
@@ -64,6 +76,9 @@ def judged(
     else:
         found = _whole(run, signals, against, progress)
     result = {"n": len(signals), "latent_dim": _d(run), **found}
+    if run.kind.cuts and list(signals.names) == run.names:
+        told, beside = textures.judged(run, rivals, progress)
+        result |= told | {"baselines": result.get("baselines", {}) | beside}
     return {**result, "seconds": round(time.monotonic() - began, 2)}
 
 
@@ -74,7 +89,8 @@ def _d(run: Run) -> int:
 def _checked(names: Sequence[str], known: Iterable[str], what: str) -> None:
     known = list(known)
     for name in names:
-        if name not in known and name in {*baselines.FILLERS, *baselines.RECOVERIES}:
+        elsewhere = {*baselines.FILLERS, *baselines.RECOVERIES, *baselines.TEXTURES}
+        if name not in known and name in elsewhere:
             raise UserError(f"--against {name}: not for {what}; there are {', '.join(known)}")
         if name not in known:
             raise unknown("baseline", name, known)
