@@ -20,6 +20,7 @@ TINY = (
 )
 FACES = (*TINY, "train.iterations=8", "checkpoint.every=3", "model.sigma=learned")
 TEXTURE = (*TINY, "train.iterations=6", "data.crop=16", "data.crops=12", "checkpoint.every=3")
+TEXTURE += ("model.sigma=learned",)
 TABLE = (*TINY, "train.iterations=6", "model.latent=3", "checkpoint.every=3")
 
 

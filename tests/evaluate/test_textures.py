@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from skimage import data
 from tiny import TEXTURE
 
 import abprop
 from abprop.errors import UserError
+from abprop.evaluate import textures
 from abprop.measures import portilla
 from abprop.run import Layers, fit
 
@@ -60,3 +62,20 @@ def test_what_is_too_small_or_has_holes_is_said(tmp_path) -> None:
 def test_a_rival_of_textures_is_none_of_faces(faces) -> None:
     with pytest.raises(UserError, match="--against tiles: not for"):
         abprop.load(faces).evaluate(against="tiles")
+
+
+def test_a_piece_of_the_picture_is_found_where_it_is() -> None:
+    picture = torch.from_numpy(PICTURE.astype(np.float32) / 127.5 - 1)[None]
+    asked, found = textures.pieces(picture, picture)
+    assert asked.shape == found.shape == (8, 1, 64, 64)
+    assert torch.equal(asked[0], found[0]) and torch.equal(asked[7], found[7])
+    small = picture[:, :30, :50]
+    assert textures.pieces(small, small)[1].shape == (8, 1, 28, 28)
+
+
+def test_every_ratio_has_words(run) -> None:
+    found = run.evaluate()
+    for name in ("sample_ratio", "copy_ratio", "repeat_ratio", *found["ratios"]):
+        assert textures.words(name, 1.0) != textures.words(
+            name, 0.1 if name[:4] in ("copy", "repe") else 9.0
+        )

@@ -15,6 +15,7 @@ from abprop.errors import AbpropError
 from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
 from abprop.operators import Identity, Mask, Projection, white
 from abprop.run.schema import Recipe
+from abprop.run.schema import settings as recipe_settings
 
 SHAPE = (1, 8, 8)
 
@@ -71,9 +72,10 @@ def test_plain_settings_have_the_recipes_defaults():
         own = dataclasses.asdict(mine)
         told = {k: v for k, v in theirs.model_dump().items() if k != "budget"}
         assert own.keys() == told.keys()
-        chosen = {"start"}  # the recipe's is `auto` until it is resolved
+        chosen = {"start", "draws"}  # the recipe's are open until it is resolved
         assert {k: own[k] for k in own.keys() - chosen} == {
             k: told[k] for k in told.keys() - chosen
         }
     model = ModelSettings((2,))
-    assert (model.network, model.prior) == (recipe.model.network, recipe.model.prior)
+    resolved = recipe_settings(recipe).model
+    assert (model.network, model.prior) == (recipe.model.network, resolved.prior)

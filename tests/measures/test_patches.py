@@ -18,15 +18,18 @@ def test_patches_and_their_places_come_in_one_order() -> None:
 def test_coordinates_make_large_directions_equal_and_leave_small_ones_small() -> None:
     spread = torch.tensor([10.0, 5.0, 3.0, 0.001])
     points = torch.randn(20000, 4) * spread
-    seen = Coordinates.of(points)(points).std(0).sort().values
+    seen = Coordinates.of(points, 4, white=True)(points).std(0).sort().values
     assert (seen[1:] > 0.8).all() and (seen[1:] < 1.05).all() and seen[0] < 0.01
-    largest = Coordinates.of(points, 2)(points).std(0)
+    largest = Coordinates.of(points, 2, white=False)(points).std(0)
     torch.testing.assert_close(largest, spread[:2].flip(0), rtol=0.05, atol=0)
 
 
 def test_nearest_looks_among_those_allowed() -> None:
     a, b = torch.tensor([[0.0], [5.0]]), torch.tensor([[1.0], [4.0], [9.0]])
     assert nearest(a, b).tolist() == [1.0, 1.0]
+    many = torch.randn(700, 5, generator=torch.Generator().manual_seed(0))
+    exact = torch.cdist(many, many[:300] + 1).min(1).values
+    torch.testing.assert_close(nearest(many, many[:300] + 1), exact, rtol=1e-4, atol=1e-4)
     allowed = torch.tensor([[False, True, True], [True, False, False]])
     assert nearest(a, b, allowed).tolist() == [4.0, 4.0]
 

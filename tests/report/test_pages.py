@@ -80,13 +80,16 @@ def test_before_the_first_score(tmp_path: Path):
     assert ("iteration", "3 of 200") in pages.page(run).facts
 
 
+LEARNED = ("model.sigma=learned",)
+
+
 @pytest.mark.parametrize(
     ("sets", "values"),
     [
         (("model.latent=8x3x3", *FACES), blobs(60)),
         (("model.latent=3", *TEXTURE), waves()),
-        (("data.crops=3", *TEXTURE[:-2], "data.crop=16"), waves()),
-        ((*TINY, "train.iterations=2", "data.crop=32", "data.crops=1"), waves()),
+        ((*(key for key in TEXTURE if "crops" not in key), "data.crops=3"), waves()),
+        ((*TINY, *LEARNED, "train.iterations=2", "data.crop=32", "data.crops=1"), waves()),
         ((*TINY, "train.iterations=2", "model.latent=2"), blobs(2)),
     ],
     ids=["pictures with maps", "crops with vectors", "3 crops", "1 crop", "2 pictures"],

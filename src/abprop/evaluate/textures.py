@@ -13,6 +13,7 @@ from abprop import baselines
 from abprop.data import Scale, Signals
 from abprop.errors import UserError
 from abprop.measures import Material, Ratios
+from abprop.measures.patches import coarser, cut
 from abprop.say import Say
 
 SEEDS = (0, 1)  # of the samples that are judged; never chosen
@@ -30,6 +31,15 @@ class Run(Protocol):
     def sample(
         self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
     ) -> np.ndarray: ...
+
+
+def material(picture: Tensor, progress: Say) -> Material | None:
+    """The picture as a material; None, and a word why, where it cannot be judged."""
+    try:
+        return Material(picture)
+    except UserError as error:
+        progress(f"samples are not judged: {error}")
+        return None
 
 
 def judged(
@@ -52,17 +62,15 @@ def judged(
         progress("samples are not judged: the picture has holes")
         return {}, {}
     picture = signals.batch([0])[0][0]
-    try:
-        material = Material(picture)
-    except UserError as error:
-        progress(f"samples are not judged: {error}")
+    real = material(picture, progress)
+    if real is None:
         return {}, {}
     progress("comparing samples with the picture")
     size = tuple(min(LARGEST, n) for n in picture.shape[1:])
     own = [run.sample(1, size=size, seed=seed)[0] for seed in SEEDS]
-    found = _mean([material.ratios(_seen(run.scale.to_model(x))) for x in own])
+    found = _mean([real.ratios(as_shown(run.scale.to_model(x))) for x in own])
     wanted = dict.fromkeys(("phase", *rivals))
-    rows = {name: _rival(material, name, picture, size) for name in wanted}
+    rows = {name: _rival(real, name, picture, size) for name in wanted}
     told = {key: found[key] for key in NOT_DISTANCES}
     if "portilla_simoncelli" in found:
         above = rows["phase"]["portilla_simoncelli"] - 1
@@ -71,13 +79,13 @@ def judged(
     return {**told, "ratios": ratios}, {name: rows[name] for name in rivals}
 
 
-def _rival(material: Material, name: str, picture: Tensor, size: tuple[int, ...]) -> Ratios:
+def _rival(real: Material, name: str, picture: Tensor, size: tuple[int, ...]) -> Ratios:
     height, width = size
     made = (baselines.texture(name, picture.numpy(), (height, width), seed) for seed in SEEDS)
-    return _mean([material.ratios(_seen(x)) for x in made])
+    return _mean([real.ratios(as_shown(x)) for x in made])
 
 
-def _seen(x: np.ndarray) -> Tensor:
+def as_shown(x: np.ndarray) -> Tensor:
     """As a picture shows it: nothing beyond black and white, in steps of eight bits."""
     return torch.from_numpy(np.rint((np.clip(x, -1, 1) + 1) * 127.5) / 127.5 - 1).float()
 
@@ -86,3 +94,46 @@ def _mean(told: Sequence[Ratios]) -> Ratios:
     """Of several samples; the largest ratio is that of the means."""
     mean = {key: float(np.mean([one[key] for one in told])) for key in told[0]}
     return {**mean, "sample_ratio": max(v for k, v in mean.items() if k not in NOT_DISTANCES)}
+
+
+# In words, and in pieces ----------------------------------------------------------------------
+
+CLOSE, FAR = 1.3, 1.7  # ratios of distances: hard to tell from the material, and easy
+NEW, COPIED = 0.8, 0.5  # ratios that fall where something is copied
+COUNT, SIDE, COARSE = 8, 64, 4  # pieces, pixels on their side, and by how much coarser compared
+MEANING = {
+    "sample_ratio": "the largest distance below",
+    "portilla_simoncelli": "joint statistics of a pyramid of filters",
+    "wasserstein": "how patches are distributed: contrast, sharpness, noise",
+    "coherence": "patches of the sample that the picture has not",
+    "completeness": "patches of the picture that the sample has not",
+    "copy_ratio": "how far pieces are from the nearest of the picture",
+    "repeat_ratio": "how far pieces are from the nearest elsewhere in the sample",
+}
+
+
+def words(name: str, ratio: float) -> str:
+    """What a ratio means, and whether it is good."""
+    if name in ("copy_ratio", "repeat_ratio"):
+        told = "new" if ratio >= NEW else "partly the same" if ratio >= COPIED else "the same"
+    else:
+        told = "like the picture" if ratio <= CLOSE else "near it" if ratio <= FAR else "unlike it"
+    return f"{MEANING[name]}: {told}"
+
+
+def pieces(made: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Pieces of a picture (C, H, W) and the most similar of another one, (n, C, side, side).
+
+    At places four pixels apart, by squared error at a quarter of the resolution.
+    """
+    side = min(SIDE, *made.shape[1:], *picture.shape[1:]) // COARSE * COARSE
+    room = [n - side for n in made.shape[1:]]
+    corners = [(room[0] * (i // 4 % 2), room[1] * (i % 4) // 3) for i in range(COUNT)]
+    asked = torch.stack([made[:, y : y + side, x : x + side] for y, x in corners])
+    small = coarser(picture, 2)
+    every = cut(small, side // COARSE, 1)
+    apart = torch.cdist(coarser(asked.flatten(0, 1), 2).reshape(COUNT, -1), every)
+    across = small.shape[2] - side // COARSE + 1
+    places = [divmod(int(row), across) for row in apart.argmin(1)]
+    found = [picture[:, COARSE * y :, COARSE * x :][:, :side, :side] for y, x in places]
+    return asked, torch.stack(found)

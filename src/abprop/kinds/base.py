@@ -158,6 +158,8 @@ class Kind:
         latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
         if asked["infer.start"] == "auto":
             chosen["infer.start"] = "pca" if len(latent) == 1 and n >= 20 else "prior"
+        if asked["model.prior"] == "auto":
+            chosen["model.prior"] = "gaussian"
         if n < FEWEST_TO_HOLD_OUT:
             chosen["data.holdout"] = 0.0
         if asked["model.sigma"] is None:

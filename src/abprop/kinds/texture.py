@@ -12,6 +12,7 @@ import torch
 
 from abprop.data import Examples, Signals, Views, crops
 from abprop.files.arrays import has_channels, is_picture, is_size, is_small_picture
+from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
 from abprop.kinds.images import Images
 from abprop.kinds.stationarity import drift, scale
@@ -20,6 +21,8 @@ SMALLEST = 32  # pixels on a side of a picture in which fading light can be told
 SIGMA = 0.05  # noise of a texture whose factors tell its grain too
 CHANNELS = 24
 LEVELS, FACTORS = 3, 8  # scales of the map, and factors in each cell of each
+FEWEST_CELLS = 4  # along an axis of a map whose cells have neighbours
+DRAWS = 0.3  # weight of the term from draws; heals the seams between blocks
 COARSE = 5  # pixels from which on a picture's pieces are large
 
 
@@ -29,7 +32,7 @@ class Texture(Images):
     name, one, many = "texture", "crop", "crops"
     preset, cuts, reads_as = "texture", True, "auto"
     several = "images"
-    figures = ("source", "crops", "synthesis")
+    figures = ("source", "synthesis", "likeness", "crops")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """A single picture."""
@@ -76,12 +79,24 @@ class Texture(Images):
         if asked["model.latent"] == "auto":
             levels, colours = asked["model.levels"] or LEVELS, seen.signal_shape[0]
             chosen |= _map(crop, levels, _cell(crop, seen), colours)
-        return chosen
+        latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
+        return chosen | _neighbours(asked, latent)
 
     def views(self, signals: Signals, asked: Asked) -> Views:
         """Crops that cover the picture."""
         size, count = asked["data.crop"], asked["data.crops"]
         return crops(signals, size=size, count=count, seed=asked["seed"])
+
+
+def _neighbours(asked: Asked, latent: tuple[int, ...]) -> dict[str, Any]:
+    """A prior that knows neighbours, where there are any, and the term from its draws."""
+    many = len(latent) > 1 and min(latent[1:]) >= FEWEST_CELLS
+    chosen: dict[str, Any] = {}
+    if asked["model.prior"] == "auto":
+        chosen["model.prior"] = "markov" if many else "gaussian"
+    if asked["train.draws"] is None and chosen.get("model.prior") == "markov":
+        chosen["train.draws"] = DRAWS
+    return chosen
 
 
 def _cell(crop: int, seen: Examples) -> int:

@@ -31,6 +31,7 @@ SKETCH = 100  # fewer than these are said to be few
 SCORING = 0.2  # of the time left may go into held-out scores
 REHEARSING = 0.1  # of a budget may go into one rehearsal, if it holds two iterations by then
 REPORT_SECONDS = 2.5  # of a report before anything of the model is shown in it
+JUDGING_SECONDS = 8.0  # more, of one that compares samples of a map with what they should be like
 REPORT_PASSES = 300, 150  # of one chunk, if there are held-out examples; and of single examples
 LOOKS = 0.05  # of the time goes into looks at the curvature, those of first visits included
 OVERRUN = 1.25  # a budget is a plan; this much later it is an order
@@ -221,4 +222,5 @@ def _report_seconds(learning: Learning, seconds: float) -> float:
     """What the report will cost: held-out examples reconstructed, samples drawn."""
     chunks, single = REPORT_PASSES
     passes = chunks * (learning.heldout is not None) + single / learning.chunk
-    return REPORT_SECONDS + _pass_seconds(learning, seconds) * passes
+    fixed = REPORT_SECONDS + JUDGING_SECONDS * learning.model.network.stationary
+    return fixed + _pass_seconds(learning, seconds) * passes

@@ -37,7 +37,8 @@ DIRECTIONS = 64
 QUANTILES = 200
 FLOOR = 0.02  # of the largest variance
 LARGE = 16  # pixels of a patch that is looked for, at half the resolution
-COMPONENTS = 64
+COMPONENTS = 64  # of large patches
+DETAILS = 96  # components of small patches; what is left has no variance to speak of
 QUERIES = (4, 2, 1)  # every so manieth patch along an axis, at each octave
 REFERENCES = (2, 1, 1)
 
@@ -75,13 +76,14 @@ class Coordinates:
     axes: Tensor
 
     @classmethod
-    def of(cls, patches: Tensor, most: int | None = None) -> Coordinates:
-        """Whitened principal components of patches (n, D), or the `most` largest as they are."""
+    def of(cls, patches: Tensor, most: int, *, white: bool) -> Coordinates:
+        """The `most` largest principal components of patches (n, D), whitened or as they are."""
         mean = patches.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
-        if most is None:
-            return cls(mean, vectors / torch.sqrt(values + FLOOR * values.max() + 1e-12))
-        return cls(mean, vectors[:, -most:])
+        values, vectors = values[-most:], vectors[:, -most:]
+        if white:
+            vectors = vectors / torch.sqrt(values + FLOOR * values.max() + 1e-12)
+        return cls(mean, vectors)
 
     def __call__(self, patches: Tensor) -> Tensor:
         return (patches - self.mean) @ self.axes
@@ -98,9 +100,9 @@ class Comparison:
         small = [
             cut(coarser(picture, o), SIDE, e) for o, e in zip(OCTAVES, REFERENCES, strict=True)
         ]
-        self.small = [Coordinates.of(patches) for patches in small]
-        self.large = Coordinates.of(cut(coarser(picture, 1), LARGE, 1), COMPONENTS)
-        count = small[0].shape[1]
+        self.small = [Coordinates.of(patches, DETAILS, white=True) for patches in small]
+        self.large = Coordinates.of(cut(coarser(picture, 1), LARGE, 1), COMPONENTS, white=False)
+        count = min(DETAILS, small[0].shape[1])
         directions = Noise(0, "directions").at(torch.zeros(1, dtype=torch.int64), 0)
         turn = directions.normal((count, DIRECTIONS))[0].to(picture)
         self.directions = turn / turn.norm(dim=0)
@@ -118,13 +120,13 @@ class Comparison:
         return Distances(*torch.tensor(found).mean(0))
 
     def _at_octave(self, a: Tensor, b: Tensor) -> tuple[float, float, float]:
-        apart = torch.cdist(a, b)
-        fewer = apart[:, :: max(1, len(b) // len(a))]  # as many as asked the other way
-        sliced = _quantiles(a @ self.directions) - _quantiles(b @ self.directions)
+        some = b[:: max(1, len(b) // len(a))]  # as many as asked the other way
+        directions = self.directions[: a.shape[1]]
+        sliced = _quantiles(a @ directions) - _quantiles(b @ directions)
         return (
             sliced.square().mean().sqrt().item(),
-            apart.min(1).values.mean().item(),
-            fewer.min(0).values.mean().item(),
+            nearest(a, b).mean().item(),
+            nearest(some, a).mean().item(),
         )
 
     def wide(self, piece: Tensor, every: int) -> Tensor:
@@ -146,10 +148,10 @@ def places(height: int, width: int, every: int) -> Tensor:
 
 def nearest(a: Tensor, b: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Distance of each of a (n, D) to the nearest of b (m, D) among those allowed (n, m)."""
-    parts = []
-    for rows in torch.arange(len(a)).split(512):
-        apart = torch.cdist(a[rows], b)
+    length, parts = b.square().sum(1), []
+    for rows in torch.arange(len(a)).split(256):
+        apart = torch.addmm(length, a[rows], b.T, alpha=-2)  # |b|^2 - 2 a.b
         if allowed is not None:
             apart = apart.masked_fill(~allowed[rows], torch.inf)
-        parts.append(apart.min(1).values)
-    return torch.cat(parts)
+        parts.append(apart.amin(1) + a[rows].square().sum(1))
+    return torch.cat(parts).clamp_min(0).sqrt()

@@ -15,12 +15,13 @@ import torch
 from abprop.data import MISSING, SECRET, Signals, Views
 from abprop.data.signals import Ids
 from abprop.errors import UserError
-from abprop.evaluate import nearest
+from abprop.evaluate import nearest, textures
 from abprop.files.tables import numbered
 from abprop.files.write import grid
 from abprop.report.page import Figure, Table
 from abprop.report.words import number
 from abprop.run import Run
+from abprop.say import quiet
 
 FEW = 12
 ROWS, WIDE = 8, 20  # of a table that are written out
@@ -158,14 +159,43 @@ def crops(run: Run) -> Shown:
 
 
 def synthesis(run: Run) -> Shown:
-    """A new signal twice as large each way."""
+    """The picture and a new one twice as large each way, at the same scale."""
     if not run.model.network.stationary:
         return []
     signals = own(run)
-    side = 256 if signals is None else min(256, *signals.shape[1:])
-    words = "A new picture, twice as large each way; no crop of it was chosen."
-    x = run.sample(1, size=(2 * side,) * (len(run.shape) - 1))
-    return figure(run, "Synthesis", words, run.scale.to_model(x))
+    sides = (256, 256) if signals is None else signals.shape[1:]
+    size = tuple(2 * min(256, n) for n in sides)
+    made = run.scale.to_model(run.sample(1, size=size))
+    if signals is None or len(size) != 2:
+        return figure(run, "Synthesis", "A new picture; no crop of it was chosen.", made)
+    words = "The picture (left) and a new one, twice as large, at the same scale; not chosen."
+    old = seen(signals, np.arange(1))[..., : size[0], : size[1]]
+    room = [(0, 0), (0, 0), (0, size[0] - old.shape[2]), (0, 8)]
+    beside = np.concatenate((np.pad(old, room, constant_values=1), made), axis=3)
+    return figure(run, "Synthesis", words, beside)
+
+
+def likeness(run: Run) -> Shown:
+    """Scores of a sample beside the picture, and pieces of it beside the nearest ones there."""
+    signals = own(run)
+    if signals is None or signals.hidden is not None or not run.kind.cuts:
+        return []
+    picture = signals.batch([0])[0][0]
+    real = textures.material(picture, quiet)
+    if real is None:
+        return []
+    made = run.scale.to_model(run.sample(1, size=tuple(picture.shape[1:])))
+    found = real.ratios(textures.as_shown(made[0]))
+    rows = [(name.replace("_", " "), value, textures.words(name, value))
+            for name, value in found.items()]  # fmt: skip
+    header = ("measure", "ratio", "what it says")
+    table = Table("A sample beside the picture: 1 is another piece of it", header, rows)
+    pieces = textures.pieces(torch.from_numpy(made[0]), picture)
+    words = "Pieces of a sample (above, evenly taken) and the most similar of the picture (below)."
+    shown = figure(
+        run, "Is it memory?", words, *(p.numpy() for p in pieces), columns=len(pieces[0])
+    )
+    return [*shown, table]
 
 
 # Tables ---------------------------------------------------------------------------------------
@@ -234,6 +264,7 @@ FIGURES: dict[str, Callable[[Run], Shown]] = {
     "source": source,
     "crops": crops,
     "synthesis": synthesis,
+    "likeness": likeness,
     "columns": columns,
     "rows": rows,
 }

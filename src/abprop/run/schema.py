@@ -166,10 +166,10 @@ class ModelKeys(_Section):
     sigma: Sigma | None = _key(
         None, "noise in model units [-1, 1]: a number, or learned; else chosen"
     )
-    prior: Annotated[str, _one_of(PRIORS)] = _key(
-        "gaussian",
-        "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), or markov (maps whose "
-        "cells fit their neighbours)",
+    prior: Annotated[str, _one_of(PRIORS, "auto")] = _key(
+        "auto",
+        "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), markov (maps whose "
+        "cells fit their neighbours); auto: gaussian, markov for textures",
     )
     residual: Literal["auto", "correlated", "white"] = _key(
         "auto",
@@ -215,8 +215,10 @@ class TrainKeys(_Section):
     beta1: Decay = _key(0.9, "Adam's memory of gradients")
     beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
     scores: Positive = _key(10, "held-out scores in a run, evenly over its iterations")
-    draws: Annotated[float, Field(ge=0)] = _key(
-        0.0, "texture: weight of a term that makes draws' patches like the picture's; 0: none"
+    draws: Annotated[float, Field(ge=0)] | None = _key(
+        None,
+        "texture: weight of a term that makes draws' patches like the picture's; 0: none; else "
+        "chosen",
     )
 
 
@@ -283,12 +285,12 @@ def settings(recipe: Recipe) -> Settings:
             channels=model.channels or 32,
             levels=model.levels or 1,
             sigma="learned" if learned else float(model.sigma or 0),
-            prior=model.prior,
+            prior="gaussian" if model.prior == "auto" else model.prior,
             # Without held-out data sigma chases memorising.
             floor=0.05 if recipe.data.holdout else 0.1,
         ),
         InferSettings(**infer.model_dump()),
-        TrainSettings(**train.model_dump(exclude={"budget"})),
+        TrainSettings(**{**train.model_dump(exclude={"budget"}), "draws": train.draws or 0.0}),
         recipe.seed,
     )
 
