@@ -18,12 +18,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import faces
+import likeness
 import objects
 import reconstruction
 import textures
 from row import RESULTS, Row, Runner
 
-EXPERIMENTS = {m.__name__: m for m in (objects, faces, reconstruction, textures)}
+EXPERIMENTS = {m.__name__: m for m in (objects, faces, reconstruction, textures, likeness)}
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
 
 
@@ -42,6 +43,7 @@ def main() -> None:
             if wanted and not asked.table:
                 _run(runner, row)
     TABLE.write_text(table(), "utf-8")
+    textures.GALLERY.write_text(textures.gallery(), "utf-8")
     print(f"table: {TABLE}")
 
 

@@ -1,14 +1,21 @@
-"""Experiment 1: a new, larger texture from one picture; six pictures named before any was tried."""
+"""Experiment 1: a new, larger texture from one picture.
+
+Six pictures were named before any was tried; the rest of the two folders follows once the settings
+stand. `GALLERY` is written beside the table: samples only, but for pictures that are free (CC0,
+from scikit-image), which stand beside theirs.
+"""
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from row import PICTURES, RUNS, Row, Runner
+from row import HERE, PICTURES, RUNS, Row, Runner
 
-FOLDER = "textures_256"
-NAMES = (
+GALLERY = HERE.parent / "docs" / "textures.md"
+NAMED = (
     "pebbles__gatys",
     "water_bubbles__bubbly_0083",
     "basket__braided_0121",
@@ -16,20 +23,83 @@ NAMES = (
     "coloured_candy__bumpy_0180",
     "fire__dyn_flame",
 )
+REST = (
+    "amber_bubbles__bubbly_0064", "blue_knit__braided_0080", "bright_water__bubbly_0090",
+    "cracked_glaze__cracked_0129", "cracked_mud__cracked_0082", "custard_apple__bumpy_0189",
+    "diamond_plate__bumpy_0118", "flaking_paint__cracked_0081", "foam__bubbly_0124",
+    "metal_balls__bumpy_0178", "purple_crystals__crystalline_0124", "spiky_fruit__bumpy_0143",
+    "water_caustics__embark1", "woven_cane__braided_0064",
+)  # fmt: skip
+VISTEX = (
+    "Bark-03", "Bark-05", "Bark-10", "Brick-00", "Brick-02", "Brick-07", "Clouds-01", "Fabric-00",
+    "Fabric-10", "Fabric-13", "Flowers-00", "Food-08", "Misc-01", "Sand-05", "Stone-02", "Water-05",
+)  # fmt: skip
+RIVALS = ("quilting", "tiles", "phase")
 
 
 def rows() -> list[Row]:
-    """A 512x512 synthesis of each."""
+    """A sample of each, twice as large as the picture, and its scores."""
+    files = [f"textures_256/{name}.png" for name in (*NAMED, *REST)]
+    files += [f"textures_vistex128/{name}.png" for name in VISTEX]
     return [
-        Row("textures", name, "448x448 from a 14x14 map, by eye [M]", f"{FOLDER}/{name}.png",
-            partial(_measure, name), lambda found: f"![synthesis](pictures/{found['picture']})")
-        for name in NAMES
+        Row("textures", Path(file).stem, "448x448 from a 14x14 map, by eye [M]", file,
+            partial(_measure, file), _shown)
+        for file in files
     ]  # fmt: skip
 
 
-def _measure(name: str, run: Runner) -> dict[str, Any]:
+def _measure(file: str, run: Runner) -> dict[str, Any]:
+    name, source = Path(file).stem, run.data / file
     folder, picture = RUNS / f"texture-{name}", f"texture-{name}.webp"
-    source = run.data / FOLDER / f"{name}.png"
-    fitted = run("fit", source, "--run", folder, "--budget", "5m", "--json")
+    fitted = run("fit", source, "--run", folder, "--json")
+    scores = run("evaluate", folder, "--against", ",".join(RIVALS), "--json")
     run("sample", folder, "--size", "512x512", "-o", PICTURES / picture)
-    return {"picture": picture, "fit": fitted}
+    return {"picture": picture, "fit": fitted, "scores": scores}
+
+
+def _shown(found: dict[str, Any]) -> str:
+    scores = found["scores"]
+    told = f"sample {scores['sample_ratio']:.2f}, copies {scores['copy_ratio']:.2f}"
+    return f"{told} ([picture](pictures/{found['picture']}))"
+
+
+HEAD = """# Textures
+
+Written by `python papers/run.py --data $DATA --only textures`. Each sample is 512x512, seed 0, not
+chosen. Ratios to real-to-real: 1 is another piece of the material, and the largest of four
+distances counts (docs/results.md says what they are). `noise`: from 0, the material, to 1, a
+Gaussian field with its spectrum, by Portilla-Simoncelli statistics. `copies`: 1 is as new as
+another piece, 0 a copy. Rivals: image quilting, random 32-pixel tiles, random phases. The pictures
+themselves are not free to show; they are those of the named files.
+
+| texture | sample | noise | copies | repeats | quilting (copies) | tiles (copies) | phases |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+# The gallery ----------------------------------------------------------------------------------
+
+
+def gallery() -> str:
+    """Scores of every texture with a result, and its sample, as Markdown."""
+    found = [
+        (row, json.loads(row.result.read_text("utf-8"))) for row in rows() if row.result.exists()
+    ]
+    lines = [HEAD.rstrip()]
+    lines += [_line(row, result["scores"]) for row, result in found]
+    for row, result in found:
+        lines += ["", f"## {row.name}", "", f"![{row.name}](pictures/{result['picture']})"]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row, scores: dict[str, Any]) -> str:
+    rivals = scores["baselines"]
+    beside = [f"{rivals[n]['sample_ratio']:.2f} ({rivals[n]['copy_ratio']:.2f})"
+              for n in ("quilting", "tiles")]  # fmt: skip
+    own = [scores[key] for key in ("sample_ratio", "noise_ratio", "copy_ratio", "repeat_ratio")]
+    cells = [
+        row.name,
+        *(f"{v:.2f}" for v in own),
+        *beside,
+        f"{rivals['phase']['sample_ratio']:.2f}",
+    ]
+    return f"| {' | '.join(cells)} |"

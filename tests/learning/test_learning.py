@@ -15,7 +15,6 @@ from abprop.errors import AbpropError
 from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
 from abprop.operators import Identity, Mask, Projection, white
 from abprop.run.schema import Recipe
-from abprop.run.schema import settings as recipe_settings
 
 SHAPE = (1, 8, 8)
 
@@ -77,5 +76,5 @@ def test_plain_settings_have_the_recipes_defaults():
             k: told[k] for k in told.keys() - chosen
         }
     model = ModelSettings((2,))
-    resolved = recipe_settings(recipe).model
-    assert (model.network, model.prior) == (recipe.model.network, resolved.prior)
+    assert (model.network, model.prior) == (recipe.model.network, "gaussian")
+    assert recipe.model.prior == "auto", "until it is resolved"
