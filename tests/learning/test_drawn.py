@@ -49,6 +49,17 @@ def test_it_is_a_function_of_the_iteration_and_of_the_chains_alone(tmp_path) -> 
     assert one.drawn(5).item() != other.drawn(5).item()
 
 
+def test_what_f_leaves_over_is_laid_over_draws(tmp_path) -> None:
+    run = learning(tmp_path)
+    rows, like = torch.tensor([3, 5]), torch.zeros(2, 3, 40, 31)
+    _, y, A = run.train.batch(rows)
+    rest = run.drawn._residuals(rows, y, A, like)
+    exact = y - run.model.network(run.latents.z[rows]).detach()
+    assert rest.shape == like.shape
+    torch.testing.assert_close(rest[:, :, :24, :24], exact)
+    torch.testing.assert_close(rest[:, :, 24:, 24:], exact[:, :, :16, :7])
+
+
 def test_its_weight_follows_sigma(tmp_path) -> None:
     run = learning(tmp_path)
     at = run.drawn(0).item()

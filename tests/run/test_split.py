@@ -161,6 +161,14 @@ def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
     assert alike(y[:, :, cell : 2 * cell, :cell], z[:, :, 2, 1]) > 0.95
 
 
+def test_a_small_picture_has_as_many_crops_as_there_are() -> None:
+    rng = np.random.default_rng(1)
+    signals = read(rng.integers(0, 255, (30, 24), dtype=np.uint8), kind="texture")
+    recipe = resolve(Recipe(), signals)
+    assert (recipe.data.crop, recipe.data.crops) == (16, 15 * 9)
+    assert len(split(recipe, signals).train) == 15 * 9
+
+
 def test_a_map_asked_for_has_one_level_and_a_coarse_picture_large_cells() -> None:
     rng = np.random.default_rng(1)
     coarse = read(np.kron(rng.integers(0, 255, (16, 16)), np.ones((16, 16))).astype(np.uint8))

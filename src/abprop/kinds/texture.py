@@ -65,7 +65,7 @@ class Texture(Images):
         crop = asked["data.crop"] or (96 if side >= 160 else max(16, side // 2))
         chosen: dict[str, Any] = {
             "data.crop": crop,
-            "data.crops": asked["data.crops"] or (384 if crop > 64 else 256),
+            "data.crops": asked["data.crops"] or _crops(crop, seen.signal_shape[1:]),
             "data.mirror": "no",
             "data.shift": 0,
             "data.holdout": 0.0,
@@ -86,6 +86,12 @@ class Texture(Images):
         """Crops that cover the picture."""
         size, count = asked["data.crop"], asked["data.crops"]
         return crops(signals, size=size, count=count, seed=asked["seed"])
+
+
+def _crops(crop: int, size: tuple[int, ...]) -> int:
+    """As many as are usual, or as a small picture has."""
+    room = math.prod(max(1, n - crop + 1) for n in size)
+    return min(384 if crop > 64 else 256, room)
 
 
 def _neighbours(asked: Asked, latent: tuple[int, ...]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
     weight * numbers / (2 sigma^2) * sum over octaves of mean over directions w of W_2(w.P, w.Q)^2
 
-P: 7 x 7 patches of f(z), z drawn from a Markov prior; Q: those of training examples; octaves 1 to
-1/8; fresh random unit directions in every iteration. It tells f what to make of codes that never
-stood side by side while learning, where blocks meet, and asks of draws the sharpness that the mean
-of many explanations lacks. It is a moment constraint, as in FRAME, and a departure from the paper:
-`train.draws = 0` is the paper's way.
+P: 7 x 7 patches of f(z) + e, z drawn from a Markov prior, e what f leaves over of an example; Q:
+those of training examples; octaves 1 to 1/8; fresh random unit directions in every iteration. It
+tells f what to make of codes that never stood side by side while learning, where blocks meet, and
+asks of draws the sharpness that the mean of many explanations lacks. Without e it would ask f for
+the grain that f does not explain, and f puts all of it in a few spots. It is a moment constraint,
+as in FRAME, and a departure from the paper: `train.draws = 0` is the paper's way.
 
 Blocks are put beside each other once, by what their pieces look like (principal components); which
 codes they stand for is read from the chains as they are, so that nothing has to be remembered.
@@ -30,6 +31,7 @@ from abprop.errors import UserError
 from abprop.latents import Latents
 from abprop.model import Model
 from abprop.noise import Noise
+from abprop.operators import Operator
 from abprop.priors import Gaussian, Markov
 from abprop.priors.blocks import Composition, Library
 from abprop.priors.markov import COMPONENTS
@@ -91,6 +93,7 @@ class Drawn:
         made = self.model.network(self._maps(t))
         some = (self.noise.uniform(SHOWN, 3 * t) * len(self.train)).long()
         _, y, A = self.train.batch(some, made.device)
+        made = made + self._residuals(some[:WINDOWS], y[:WINDOWS], A, made)
         numbers = math.prod(self.train.signal_shape)
         scale = self.weight * numbers / (2 * self.model.likelihood.sigma**2)
         return scale * self._distance(made, y, getattr(A, "hidden", None), t)
@@ -102,6 +105,15 @@ class Drawn:
         where = self.noise.uniform(2 * WINDOWS, 3 * t + 1).reshape(WINDOWS, 2)
         starts_ = (where * torch.tensor(self.torus.row.shape)).long().tolist()
         return torch.stack([self.torus.window(tuple(s), lengths).of(z) for s in starts_])
+
+    @torch.no_grad()
+    def _residuals(self, rows: Tensor, y: Tensor, A: Operator, like: Tensor) -> Tensor:
+        """What f leaves over of some examples, laid side by side over windows."""
+        z = self.latents.z[rows.to(self.latents.z.device) * self.latents.chains]
+        rest = y - A[torch.arange(len(rows), device=y.device)](self.model.network(z))
+        many = [-(-n // m) for n, m in zip(like.shape[2:], rest.shape[2:], strict=True)]
+        height, width = like.shape[2:]
+        return rest.repeat(1, 1, *many)[:, :, :height, :width]
 
     def _distance(self, made: Tensor, y: Tensor, hidden: Tensor | None, t: int) -> Tensor:
         turn = self.noise.at(torch.arange(len(STRIDES)), 3 * t + 2)
