@@ -81,7 +81,7 @@ def test_one_texture(colour: bool, tmp_path: Path):
     assert run.sample().shape == (1, channels, 16, 16)
     assert run.sample(2, size=(24, 40)).shape == (2, channels, 24, 40)
     assert run.reconstruct().shape == (6, channels, 16, 16)
-    assert run.embed().shape == (6, 16, 4, 4)
+    assert run.embed().shape == (6, 5 * channels, 6, 6), "two levels of cells of 4 and 2 pixels"
     with pytest.raises(UserError, match="map"):
         run.interpolate()
 

@@ -172,7 +172,7 @@ def test_embed(faces: Path, texture: Path, shelf: Path, tmp_path: Path, abprop: 
         assert found["z"].shape == (12, 4) and list(found["names"][:2]) == ["000000", "000001"]
     assert abprop("embed", texture, "-o", tmp_path / "map.npz").code == 0
     with np.load(tmp_path / "map.npz") as found:
-        assert found["z"].shape == (12, 16, 4, 4)
+        assert found["z"].shape == (12, 5, 6, 6)
 
 
 @pytest.mark.parametrize("command", ["sample", "reconstruct", "interpolate", "embed"])

@@ -43,9 +43,10 @@ class Markov(Gaussian):
     def __init__(self, shape: tuple[int, ...], ridge: float = 1e-3) -> None:
         super().__init__(shape, ridge)
         if len(shape) < 2 or min(shape[1:]) < SMALLEST:
+            form = "x".join(map(str, shape)) if shape[1:] else "a vector"
             raise UserError(
                 f"model.prior=markov: needs a latent map of at least {SMALLEST} cells along each "
-                f"axis, not {'x'.join(map(str, shape))}; use model.prior=gaussian"
+                f"axis, not {form}; use model.prior=gaussian"
             )
         self._library: Library | None = None
         self._maps = torch.empty(0)
