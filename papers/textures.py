@@ -1,8 +1,7 @@
 """Experiment 1: a new, larger texture from one picture.
 
 Six pictures were named before any was tried; the rest of the two folders follows once the settings
-stand. `GALLERY` is written beside the table: samples only, but for pictures that are free (CC0,
-from scikit-image), which stand beside theirs.
+stand. `GALLERY` is written beside the table: samples only, for the pictures are not free to show.
 """
 
 from __future__ import annotations

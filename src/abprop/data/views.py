@@ -52,6 +52,11 @@ class Views:
         return len(self.rows)
 
     @property
+    def places(self) -> np.ndarray | None:
+        """Where views begin in the one signal that all were cut from; None where they were not."""
+        return None
+
+    @property
     def kind(self) -> str:
         """That of what is stored."""
         return self.signals.kind
@@ -230,6 +235,11 @@ def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
 
 class Crops(Views):
     """Views that are named by their place."""
+
+    @property
+    def places(self) -> np.ndarray | None:
+        """The corners, int64 (M, axes)."""
+        return self.corners
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from abprop import baselines
-from abprop.data import ASIDE, MISSING, SECRET, Scale, Sensor, Signals
+from abprop.data import ASIDE, MISSING, SECRET, Sensor, Signals
 from abprop.errors import UserError, unknown
 from abprop.evaluate import recovery, textures
 from abprop.evaluate.reconstruction import Explained
@@ -35,7 +35,7 @@ from abprop.say import Say, counted
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 
-class Run(Protocol):
+class Run(textures.Run, Protocol):
     """What judging asks of a fitted run; see `run.fitted`."""
 
     model: Model
@@ -46,10 +46,6 @@ class Run(Protocol):
     @property
     def names(self) -> list[str]: ...
     @property
-    def signals(self) -> Signals: ...
-    @property
-    def scale(self) -> Scale: ...
-    @property
     def measured(self) -> bool: ...
     def sensor(self, signals: Signals) -> Sensor: ...
     @property
@@ -57,9 +53,6 @@ class Run(Protocol):
     def given(self) -> Signals: ...
     def posterior(self, signals: Signals, draws: int, progress: Say) -> Posterior: ...
     def explained(self, signals: Signals) -> Iterator[Explained]: ...
-    def sample(
-        self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0
-    ) -> np.ndarray: ...
 
 
 def judged(
@@ -67,7 +60,8 @@ def judged(
 ) -> dict[str, Any]:
     """Errors of a run on some signals; see `Run.evaluate`."""
     began = time.monotonic()
-    rivals = [name for name in against if run.kind.cuts and name in baselines.TEXTURES]
+    own = run.kind.cuts and list(signals.names) == run.names
+    rivals = [name for name in against if own and name in baselines.TEXTURES]
     against = [name for name in against if name not in rivals]
     if run.measured:
         found = _measured(run, signals, against, progress)
@@ -76,7 +70,7 @@ def judged(
     else:
         found = _whole(run, signals, against, progress)
     result = {"n": len(signals), "latent_dim": _d(run), **found}
-    if run.kind.cuts and list(signals.names) == run.names:
+    if own:
         told, beside = textures.judged(run, rivals, progress)
         result |= told | {"baselines": result.get("baselines", {}) | beside}
     return {**result, "seconds": round(time.monotonic() - began, 2)}

@@ -22,18 +22,16 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from abprop import starts
 from abprop.data import Examples
-from abprop.errors import UserError
 from abprop.latents import Latents
+from abprop.measures.patches import coarser, cut
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.operators import Operator
-from abprop.priors import Gaussian, Markov
-from abprop.priors.blocks import Composition, Library
+from abprop.priors import Gaussian
+from abprop.priors.blocks import Composition, Library, evenly
 from abprop.priors.markov import COMPONENTS
 
 SIDE = 7  # pixels of a patch
@@ -67,18 +65,22 @@ class Drawn:
     noise: Noise
 
     @classmethod
-    def of(cls, model: Model, latents: Latents, train: Examples, weight: float, seed: int) -> Drawn:
+    def of(
+        cls,
+        model: Model,
+        latents: Latents,
+        train: Examples,
+        scores: Tensor,
+        weight: float,
+        seed: int,
+    ) -> Drawn:
         """The term for examples that were cut from one picture.
 
-        Raises:
-            UserError: the prior does not know neighbours, or these are no pictures.
+        Args:
+            model, latents, train, weight: see the class.
+            scores: what pieces look like, see `starts.cell_scores`.
+            seed: of windows, directions and examples.
         """
-        if not isinstance(model.prior, Markov) or len(train.signal_shape) != 3:
-            raise UserError(
-                f"train.draws={weight:g}: draws are compared for pictures under model.prior=markov "
-                "only; use train.draws=0"
-            )
-        scores = starts.cell_scores(train, model)
         near = Gaussian(model.prior.shape)
         near.update(scores, 1.0)
         cell = 2**model.network.stages
@@ -132,14 +134,14 @@ class Drawn:
 
 def _patches(x: Tensor, octave: int, every: int) -> Tensor:
     """Patches of pictures (B, C, H, W), (n, C SIDE^2); none where these are too small."""
-    x = F.avg_pool2d(x, 2**octave) if octave else x
+    x = coarser(x, octave)
     if min(x.shape[2:]) < SIDE:
         return x.new_zeros(0, x.shape[1] * SIDE**2)
-    return F.unfold(x, SIDE, stride=every).movedim(1, 2).flatten(0, 1)
+    return cut(x, SIDE, every)
 
 
 def sliced(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
     """Mean over directions (D, m) of W_2^2 between the projections of a (n, D) and b."""
     count = min(len(a), len(b), MOST)
-    a, b = ((v[torch.arange(count) * len(v) // count] @ directions).sort(0).values for v in (a, b))
+    a, b = ((v[evenly(len(v), count)] @ directions).sort(0).values for v in (a, b))
     return (a - b).square().mean()

@@ -15,7 +15,6 @@ from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
 from abprop.errors import UserError
 from abprop.learning import parts
-from abprop.learning.drawn import Drawn
 from abprop.learning.settings import Settings
 from abprop.noise import Noise
 from abprop.tasks import mean_square, reconstruct, spread
@@ -77,10 +76,7 @@ class Learning:
         self.latents, self.model = latents.to(self.device), model.to(self.device)
         self.kernel = parts.make_kernel(settings)
         self.optimizer = parts.make_optimizer(settings, model)
-        self.drawn: Drawn | None = None
-        if settings.train.draws:
-            term = settings.train.draws, settings.seed
-            self.drawn = Drawn.of(self.model, self.latents, self.train, *term)
+        self.drawn = parts.make_drawn(settings, self.train, self.model, self.latents)
         rows = parts.batch_size(settings, len(self.train)) * settings.infer.chains
         self.chunk = parts.fitting_chunk(settings.infer.chunk, rows)
 

@@ -15,12 +15,13 @@ from abprop.errors import UserError
 from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
+from abprop.learning.drawn import Drawn
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import Gaussian
 from abprop.model import Model
 from abprop.networks import NETWORKS, Generator
 from abprop.noise import Noise
-from abprop.priors import PRIORS
+from abprop.priors import PRIORS, Markov
 
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
@@ -31,8 +32,8 @@ OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more fo
 def make_network(settings: ModelSettings, shape: tuple[int, ...], dtype: torch.dtype) -> Generator:
     """f with weights of no meaning yet; see `make_model`."""
     make = NETWORKS[settings.network]
-    hidden = {"channels": settings.channels, "levels": settings.levels, "dtype": dtype}
-    return make(settings.latent, shape, **hidden)
+    width, levels = settings.channels, settings.levels
+    return make(settings.latent, shape, channels=width, levels=levels, dtype=dtype)
 
 
 def make_model(
@@ -113,6 +114,25 @@ def make_latents(settings: Settings, train: Examples, originals: int, model: Mod
         noise = Noise(settings.seed, "restart")
         return Restarted(train.ids, state, metric, model.prior, noise)
     return Latents(train.ids, state, metric)
+
+
+def make_drawn(settings: Settings, train: Examples, model: Model, latents: Latents) -> Drawn | None:
+    """The term from draws if it has a weight; `latents` as `make_latents` gave them.
+
+    Raises:
+        UserError: the prior does not know neighbours, or these are no pictures.
+    """
+    weight = settings.train.draws
+    if not weight:
+        return None
+    if not isinstance(model.prior, Markov) or len(train.signal_shape) != 3:
+        raise UserError(
+            f"train.draws={weight:g}: draws are compared for pictures under model.prior=markov "
+            "only; use train.draws=0"
+        )
+    known = settings.infer.start == "pca"  # then that is where chains start
+    scores = latents.z[:: latents.chains].cpu() if known else starts.cell_scores(train, model)
+    return Drawn.of(model, latents, train, scores, weight, settings.seed)
 
 
 def calibrate_metric(settings: Settings, train: Examples, model: Model, latents: Latents) -> None:

@@ -93,11 +93,16 @@ class Material:
 
     def _cut(self, picture: Tensor) -> list[Tensor]:
         """Disjoint pieces, evenly chosen where there are many."""
-        _, height, width = picture.shape
-        s = self.side
-        corners = [(y, x) for y in range(0, height - s + 1, s) for x in range(0, width - s + 1, s)]
-        corners = corners[:: -(-len(corners) // MOST)]
-        return [picture[:, y : y + s, x : x + s] for y, x in corners]
+        corners = self._corners(picture)
+        return [self._piece(picture, at) for at in corners[:: -(-len(corners) // MOST)]]
+
+    def _corners(self, picture: Tensor) -> list[tuple[int, int]]:
+        ys, xs = (range(0, n - self.side + 1, self.side) for n in picture.shape[1:])
+        return [(y, x) for y in ys for x in xs]
+
+    def _piece(self, picture: Tensor, at: tuple[int, int]) -> Tensor:
+        y, x = at
+        return picture[:, y : y + self.side, x : x + self.side]
 
     def _apart(self, pieces: list[Tensor]) -> Tensor:
         asked = [self.comparison.patches(piece, QUERIES) for piece in pieces]
@@ -109,7 +114,7 @@ class Material:
         _, height, width = self.picture.shape
         s, step = self.side, self.side // 4
         ys, xs = (range(0, n - s + 1, max(step, (n - s) // 6)) for n in (height, width))
-        around = [self.picture[:, y : y + s, x : x + s] for y in ys for x in xs]
+        around = [self._piece(self.picture, (y, x)) for y in ys for x in xs]
         self.deviation = self.statistics(torch.stack(around)).std(0)
         self.real = self.statistics(torch.stack(self.pieces))
         apart = portilla.distances(self.real, self.real, self.deviation)
@@ -118,13 +123,12 @@ class Material:
     def _newness(self) -> Tensor:
         """Mean distance of a piece's large patches to the nearest beyond the piece."""
         _, height, width = self.picture.shape
-        at, s, found = places(height, width, 1), self.side, []
-        for y in range(0, height - s + 1, s):
-            for x in range(0, width - s + 1, s):
-                corner = torch.tensor((y, x))
-                own = ((at > corner - 2 * LARGE) & (at < corner + s)).all(1)
-                asked = self.comparison.wide(self.picture[:, y : y + s, x : x + s], 2)
-                found.append(nearest(asked, self.large[~own]))
+        at, found = places(height, width, 1), []
+        for corner in self._corners(self.picture):
+            begin = torch.tensor(corner)
+            own = ((at > begin - 2 * LARGE) & (at < begin + self.side)).all(1)
+            asked = self.comparison.wide(self._piece(self.picture, corner), 2)
+            found.append(nearest(asked, self.large[~own]))
         return torch.cat(found).mean()
 
     def _variety(self, picture: Tensor) -> Tensor:

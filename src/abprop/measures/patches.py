@@ -54,13 +54,13 @@ class Distances(NamedTuple):
 
 
 def coarser(x: Tensor, octave: int) -> Tensor:
-    """A picture (C, H, W) at 2^-octave of its resolution."""
-    return F.avg_pool2d(x[None], 2**octave)[0] if octave else x
+    """Pictures (..., C, H, W) at 2^-octave of their resolution."""
+    return F.avg_pool2d(x, 2**octave) if octave else x
 
 
 def cut(x: Tensor, side: int, every: int) -> Tensor:
-    """Patches of a picture (C, H, W), (n, C side^2)."""
-    return F.unfold(x[None], side, stride=every)[0].T
+    """Patches of a picture (C, H, W), or of several one after the other, (n, C side^2)."""
+    return F.unfold(x, side, stride=every).movedim(-2, -1).flatten(0, -2)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ class Prior(Protocol):
     def score(self, z: Tensor) -> tuple[Tensor, Tensor]: ...
     def expected(self, count: int) -> Tensor: ...
     def draw(
-        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None
-    ) -> Tensor: ...
+        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,
+        first: int = 0,
+    ) -> Tensor: ...  # fmt: skip
     def draw_each(self, noise: Keyed) -> Tensor: ...
     def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None: ...
     def remember(self, z: Tensor, places: Tensor | None) -> None: ...
@@ -45,8 +46,9 @@ class Prior(Protocol):
 
 
 def normals(
-    noise: Noise, count: int, shape: Cells, grid: Cells | None = None, start: Cells | None = None
-) -> Tensor:
+    noise: Noise, count: int, shape: Cells, grid: Cells | None = None, start: Cells | None = None,
+    first: int = 0,
+) -> Tensor:  # fmt: skip
     """Standard normals (count, k, *grid), keyed by the position in the map.
 
     The same seed gives a larger map that contains the smaller one, and any window of it.
@@ -57,14 +59,24 @@ def normals(
         shape: (k, *native grid).
         grid: lengths of a map other than the native one.
         start: the cell at which the map begins; else the origin.
+        first: number of the first draw.
     """
     channels, *native = shape
     lengths = tuple(grid or native)
     positions = torch.zeros(1, dtype=torch.int64)
-    for first, n in zip(start or (0,) * len(lengths), lengths, strict=True):
-        positions = (positions[:, None] * FAR + first + torch.arange(n)[None]).flatten()
-    rows = [noise.at(positions, chain=i).normal((channels,)) for i in range(count)]
+    for at, n in zip(start or (0,) * len(lengths), lengths, strict=True):
+        positions = (positions[:, None] * FAR + at + torch.arange(n)[None]).flatten()
+    draws = range(first, first + count)
+    rows = [noise.at(positions, chain=i).normal((channels,)) for i in draws]
     return torch.stack(rows).reshape(count, *lengths, channels).movedim(-1, 1)
+
+
+def around(v: Tensor, axes: int, start: Cells, lengths: Cells) -> Tensor:
+    """A window of what goes on at its other edge, over the last `axes` axes of v."""
+    for axis, (first, n) in enumerate(zip(start, lengths, strict=True), v.ndim - axes):
+        some = (first + torch.arange(n, device=v.device)) % v.shape[axis]
+        v = v.index_select(axis, some)
+    return v
 
 
 def rows_of(z: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from abprop.errors import UserError
 from abprop.noise import Keyed, Noise
-from abprop.priors.base import FAR, Cells
+from abprop.priors.base import FAR, Cells, around
 
 SMALLEST = 4  # cells along an axis of an inferred map
 SITES = 16  # of a tile, along an axis
@@ -46,12 +46,9 @@ class Composition(NamedTuple):
 
     def window(self, start: Cells, lengths: Cells) -> Composition:
         """A part of a torus."""
-        part = self
-        for axis, (first, n) in enumerate(zip(start, lengths, strict=True)):
-            some = (first + torch.arange(n)) % self.row.shape[axis]
-            part = Composition(part.row.index_select(axis, some),
-                          [v.index_select(axis, some) for v in part.at])  # fmt: skip
-        return part
+        axes = self.row.ndim
+        row, *at = (around(v, axes, start, lengths) for v in (self.row, *self.at))
+        return Composition(row, at)
 
 
 class Library:
@@ -68,7 +65,7 @@ class Library:
         self.rim = max(1, self.side // 4)  # cells of a block that its neighbours show instead
         self.stride = self.side - 2 * self.rim
         counts = (len(maps), *(n - self.side + 1 for n in grid))
-        chosen = _evenly(math.prod(counts), MOST)
+        chosen = evenly(math.prod(counts), MOST)
         self.which, *within = torch.unravel_index(chosen, counts)
         self.within = torch.stack(within, 1)
         whole = (LEVELS * maps.float()).round().clamp(-FARTHEST, FARTHEST)
@@ -241,7 +238,7 @@ class Library:
         return Composition(self.which[sites], at)
 
 
-def _evenly(count: int, most: int) -> Tensor:
+def evenly(count: int, most: int) -> Tensor:
     """At most `most` of range(count)."""
     return torch.arange(count) if count <= most else torch.arange(most) * count // most
 

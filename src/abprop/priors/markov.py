@@ -48,50 +48,54 @@ class Markov(Gaussian):
                 f"model.prior=markov: needs a latent map of at least {SMALLEST} cells along each "
                 f"axis, not {form}; use model.prior=gaussian"
             )
+        self._maps: Tensor | None = None
+        self._places: Tensor | None = None
         self._library: Library | None = None
-        self._maps = torch.empty(0)
 
-    @torch.no_grad()
     def remember(self, z: Tensor, places: Tensor | None) -> None:
-        """Take blocks from inferred maps.
+        """Take blocks from inferred maps, once something is drawn.
 
         Args:
             z: (M, k, *grid).
             places: where in the signal each map begins, in cells (M, axes), for signals cut from
                 one; None: they have nothing in common.
         """
-        places = None if places is None else places.cpu()
-        self._library, self._maps = Library(self.leading(z, COMPONENTS).cpu(), places), z
+        self._maps, self._places, self._library = z, places, None
 
     def draw(
-        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None
-    ) -> Tensor:
+        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,
+        first: int = 0,
+    ) -> Tensor:  # fmt: skip
         """`count` windows of endless maps, (count, k, *grid).
 
         Raises:
             RuntimeError: no maps were remembered.
         """
-        library, lengths = self._known, tuple(grid or self.shape[1:])
-        begin = start or (0,) * len(lengths)
-        cells = [library.window(noise, i, begin, lengths) for i in range(count)]
-        return torch.stack([c.of(self._maps) for c in cells])
+        (library, z), lengths = self._known, tuple(grid or self.shape[1:])
+        begin, draws = start or (0,) * len(lengths), range(first, first + count)
+        return torch.stack([library.window(noise, i, begin, lengths).of(z) for i in draws])
 
     def draw_torus(self, noise: Noise, count: int, grid: Cells) -> Tensor:
         """Maps whose opposite edges fit, (count, k, *grid), for tiling.
 
         Raises:
-            UserError: lengths that are no multiples of twice the stride.
+            UserError: lengths that are no multiples of `period`, or too few of them.
         """
-        maps = [self._known.torus(noise, i, grid) for i in range(count)]
-        return torch.stack([one.of(self._maps) for one in maps])
+        library, z = self._known
+        return torch.stack([library.torus(noise, i, grid).of(z) for i in range(count)])
 
     @property
     def period(self) -> int:
         """Cells of which a torus measures a multiple."""
-        return self._known.period
+        return self._known[0].period
 
     @property
-    def _known(self) -> Library:
-        if self._library is None:
+    @torch.no_grad()
+    def _known(self) -> tuple[Library, Tensor]:
+        """The blocks, and the maps that they are cut from."""
+        if self._maps is None:
             raise RuntimeError("draws from a Markov prior need maps: call remember first")
-        return self._library
+        if self._library is None:
+            places = None if self._places is None else self._places.cpu()
+            self._library = Library(self.leading(self._maps, COMPONENTS).cpu(), places)
+        return self._library, self._maps

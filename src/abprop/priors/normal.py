@@ -41,10 +41,11 @@ class StandardNormal(nn.Module):
         return torch.zeros(count, *self.shape)
 
     def draw(
-        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None
-    ) -> Tensor:
+        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,
+        first: int = 0,
+    ) -> Tensor:  # fmt: skip
         """`count` draws (count, k, *grid), float64; see `normals`."""
-        return normals(noise, count, self.shape, grid, start)
+        return normals(noise, count, self.shape, grid, start, first)
 
     def draw_each(self, noise: Keyed) -> Tensor:
         """One draw for each of the noise's chains, (B, *shape), float64."""
@@ -111,10 +112,12 @@ class Gaussian(nn.Module):
         return self._transform(self.mean.new_zeros(count, *self.shape))
 
     def draw(
-        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None
-    ) -> Tensor:
+        self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,
+        first: int = 0,
+    ) -> Tensor:  # fmt: skip
         """`count` draws (count, k, *grid); see `normals`."""
-        return self._transform(normals(noise, count, self.shape, grid, start).to(self.root))
+        normal = normals(noise, count, self.shape, grid, start, first)
+        return self._transform(normal.to(self.root))
 
     def draw_each(self, noise: Keyed) -> Tensor:
         """One draw for each of the noise's chains, (B, *shape)."""

@@ -156,7 +156,6 @@ class Split:
         originals: how many are no copies.
         heldout: only scored, or None.
         sensor: how they were observed.
-        cut: whether they are pieces of one signal.
     """
 
     train: Views
@@ -164,14 +163,12 @@ class Split:
     originals: int
     heldout: Views | None
     sensor: Sensor
-    cut: bool = False
 
     @property
     def places(self) -> Tensor | None:
         """Where examples that were cut from one signal begin in it, (N, axes); else None."""
-        if not self.cut or self.train.corners is None:
-            return None
-        return torch.from_numpy(self.train.corners)
+        places = self.train.places
+        return None if places is None else torch.from_numpy(places)
 
     @property
     def examples(self) -> Examples:
@@ -201,7 +198,7 @@ def split(recipe: Recipe, signals: Signals) -> Split:
     if kind.cuts:
         train = kind.views(seen, flat(recipe))
         cut = replace(observed, shape=train.shape)
-        return Split(train, torch.arange(len(train)), len(train), None, cut, cut=True)
+        return Split(train, torch.arange(len(train)), len(train), None, cut)
     n, away = len(seen), round(len(seen) * data.holdout)
     order = Noise(recipe.seed, "holdout").permutation(n)
     kept, held = order[away:].sort().values, order[:away].sort().values

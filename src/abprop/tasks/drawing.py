@@ -21,6 +21,7 @@ from abprop.inference import chunks
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.priors import Markov
+from abprop.priors.base import around
 from abprop.priors.blocks import LEAST
 
 TILE = 2**16  # entries of a channel, about, of a canonical tile
@@ -94,7 +95,7 @@ def endless(model: Model, count: int, noise: Noise, size: Lengths) -> list[Windo
     _check(model, size)
 
     def window(draw: int, start: Lengths, grid: Lengths) -> Tensor:
-        z = model.prior.draw(noise, draw + 1, grid, start)[draw:]
+        z = model.prior.draw(noise, 1, grid, start, draw)
         return z.to(model.likelihood.sigma)
 
     return [partial(window, draw) for draw in range(count)]
@@ -121,10 +122,7 @@ def seamless(model: Model, count: int, noise: Noise, size: Lengths) -> list[Wind
     maps = model.prior.draw_torus(noise, count, tuple(n // cell for n in size))
 
     def window(z: Tensor, start: Lengths, lengths: Lengths) -> Tensor:
-        for axis, (first, n) in enumerate(zip(start, lengths, strict=True), 2):
-            some = (first + torch.arange(n, device=z.device)) % z.shape[axis]
-            z = z.index_select(axis, some)
-        return z.to(model.likelihood.sigma)
+        return around(z, len(size), start, lengths).to(model.likelihood.sigma)
 
     return [partial(window, z[None]) for z in maps]
 
