@@ -73,6 +73,12 @@ def test_a_piece_of_the_picture_is_found_where_it_is() -> None:
     assert textures.pieces(small, small)[1].shape == (8, 1, 28, 28)
 
 
+def test_of_a_large_picture_a_part_is_judged() -> None:
+    wide = torch.rand(1, 64, 1200, generator=torch.Generator().manual_seed(0))
+    real = textures.material(wide, lambda said: None)
+    assert real is not None and real.picture.shape == (1, 64, textures.LARGEST)
+
+
 def test_every_ratio_has_words(run) -> None:
     found = run.evaluate()
     for name in ("sample_ratio", "copy_ratio", "repeat_ratio", *found["ratios"]):

@@ -21,6 +21,12 @@ def test_fading_light_and_changing_detail_are_seen_and_still_ones_are_not() -> N
     assert "detail changes" in drift(picture * torch.exp(ramp)).words
 
 
+def test_the_scale_of_a_large_picture_is_told_by_its_middle() -> None:
+    noise = torch.randn(1, 40, 1400, generator=torch.Generator().manual_seed(0))
+    noise[:, :, :150] = 0
+    assert scale(noise) == scale(noise[:, :, 188:1212]) == 1
+
+
 def test_units_do_not_matter() -> None:
     told = drift(GRAVEL), drift(127.5 * GRAVEL + 100)
     assert told[0] == pytest.approx(told[1], abs=1e-6)

@@ -18,7 +18,7 @@ from abprop.say import Say
 
 SEEDS = (0, 1)  # of the samples that are judged; never chosen
 NOT_DISTANCES = ("sample_ratio", "copy_ratio", "repeat_ratio")
-LARGEST = 512  # pixels on a side of a sample
+LARGEST = 512  # pixels on a side of a sample, and of what it is held against
 
 
 class Run(Protocol):
@@ -34,9 +34,12 @@ class Run(Protocol):
 
 
 def material(picture: Tensor, progress: Say) -> Material | None:
-    """The picture as a material; None, and a word why, where it cannot be judged."""
+    """The picture as a material; None, and a word why, where it cannot be judged.
+
+    Of a larger one its first LARGEST pixels each way: all its patches would take gigabytes.
+    """
     try:
-        return Material(picture)
+        return Material(picture[:, :LARGEST, :LARGEST])
     except UserError as error:
         progress(f"samples are not judged: {error}")
         return None
@@ -70,7 +73,7 @@ def judged(
     own = [run.sample(1, size=size, seed=seed)[0] for seed in SEEDS]
     found = _mean([real.ratios(as_shown(run.scale.to_model(x))) for x in own])
     wanted = dict.fromkeys(("phase", *rivals))
-    rows = {name: _rival(real, name, picture, size) for name in wanted}
+    rows = {name: _rival(real, name, size) for name in wanted}
     told = {key: found[key] for key in NOT_DISTANCES}
     if "portilla_simoncelli" in found:
         above = rows["phase"]["portilla_simoncelli"] - 1
@@ -79,8 +82,8 @@ def judged(
     return {**told, "ratios": ratios}, {name: rows[name] for name in rivals}
 
 
-def _rival(real: Material, name: str, picture: Tensor, size: tuple[int, ...]) -> Ratios:
-    height, width = size
+def _rival(real: Material, name: str, size: tuple[int, ...]) -> Ratios:
+    picture, (height, width) = real.picture, size
     made = (baselines.texture(name, picture.numpy(), (height, width), seed) for seed in SEEDS)
     return _mean([real.ratios(as_shown(x)) for x in made])
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+ENOUGH = 1024  # pixels on a side that tell the scale; spectra of more take gigabytes
 BLOCKS = 8  # along the shorter side
 LARGE = 0.6  # of the variance explained by the place
 VISIBLE = 0.2  # of the deviation of brightness that fading light must have; of log contrast too
@@ -69,9 +70,13 @@ def _explained(values: Tensor) -> float:
 def scale(picture: Tensor) -> float:
     """Pixels within which a picture (C, H, W) is alike: half of its autocorrelation is left there.
 
-    The slow part that `drift` sees is taken out first. Of brightness, averaged over directions.
+    The slow part that `drift` sees is taken out first. Of brightness, averaged over directions; of
+    at most ENOUGH pixels on a side, from the middle.
     """
     grey = picture.double().mean(0)
+    for axis, n in enumerate(grey.shape):
+        length = min(n, ENOUGH)
+        grey = grey.narrow(axis, (n - length) // 2, length)
     rest = grey - _slow(grey)
     size = [2 * n for n in rest.shape]
     power = torch.fft.fft2(rest, s=size).abs().square()

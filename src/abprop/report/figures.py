@@ -184,7 +184,8 @@ def likeness(run: Run) -> Shown:
     real = textures.material(picture, quiet)
     if real is None:
         return []
-    made = run.scale.to_model(run.sample(1, size=tuple(picture.shape[1:])))
+    size = tuple(min(textures.LARGEST, n) for n in picture.shape[1:])
+    made = run.scale.to_model(run.sample(1, size=size))
     found = real.ratios(textures.as_shown(made[0]))
     rows = [(name.replace("_", " "), value, textures.words(name, value))
             for name, value in found.items()]  # fmt: skip
