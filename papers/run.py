@@ -17,14 +17,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import ablation
 import faces
 import likeness
+import minutes
 import objects
 import reconstruction
 import textures
 from row import RESULTS, Row, Runner
 
-EXPERIMENTS = {m.__name__: m for m in (objects, faces, reconstruction, textures, likeness)}
+EXPERIMENTS = {
+    m.__name__: m for m in (objects, faces, reconstruction, textures, likeness, ablation, minutes)
+}
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
 
 

@@ -48,12 +48,17 @@ def rows() -> list[Row]:
 
 
 def _measure(file: str, run: Runner) -> dict[str, Any]:
-    name, source = Path(file).stem, run.data / file
+    name = Path(file).stem
     folder, picture = RUNS / f"texture-{name}", f"texture-{name}.webp"
-    fitted = run("fit", source, "--run", folder, "--json")
-    scores = run("evaluate", folder, "--against", ",".join(RIVALS), "--json")
+    found = learned(run, file, folder, against=("--against", ",".join(RIVALS)))
     run("sample", folder, "--size", "512x512", "-o", PICTURES / picture)
-    return {"picture": picture, "fit": fitted, "scores": scores}
+    return {"picture": picture, **found}
+
+
+def learned(run: Runner, file: str, folder: Path, *fit: str, against: tuple[str, ...] = ()) -> dict:
+    """What `fit` and `evaluate` tell of one texture, learned with further words to `fit`."""
+    fitted = run("fit", run.data / file, "--run", folder, *fit, "--json")
+    return {"fit": fitted, "scores": run("evaluate", folder, *against, "--json")}
 
 
 def _shown(found: dict[str, Any]) -> str:
