@@ -1,7 +1,7 @@
 """Experiment 1: a new, larger texture from one picture.
 
-Six pictures were named before any was tried; the rest of the two folders follows once the settings
-stand. `GALLERY` is written beside the table: samples only, for the pictures are not free to show.
+Six pictures were named before any was tried; the rest of the two folders, and three that are free
+to show, follow once the settings stand. `GALLERY` is written beside the table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
 from row import HERE, PICTURES, RUNS, Row, Runner
+
+from abprop.evaluate.textures import pieces
 
 GALLERY = HERE.parent / "docs" / "textures.md"
 NAMED = (
@@ -33,7 +39,9 @@ VISTEX = (
     "Bark-03", "Bark-05", "Bark-10", "Brick-00", "Brick-02", "Brick-07", "Clouds-01", "Fabric-00",
     "Fabric-10", "Fabric-13", "Flowers-00", "Food-08", "Misc-01", "Sand-05", "Stone-02", "Water-05",
 )  # fmt: skip
+FREE = ("brick", "grass", "gravel")  # scikit-image's, CC0: the gallery shows these beside samples
 RIVALS = ("quilting", "tiles", "phase")
+SIDE = 256  # pixels of a free picture that are learned
 
 
 def rows() -> list[Row]:
@@ -44,6 +52,8 @@ def rows() -> list[Row]:
         Row("textures", Path(file).stem, "448x448 from a 14x14 map, by eye [M]", file,
             partial(_measure, file), _shown)
         for file in files
+    ] + [
+        Row("textures", name, "", "", partial(_measure_free, name), _shown) for name in FREE
     ]  # fmt: skip
 
 
@@ -53,6 +63,30 @@ def _measure(file: str, run: Runner) -> dict[str, Any]:
     found = learned(run, file, folder, against=("--against", ",".join(RIVALS)))
     run("sample", folder, "--size", "512x512", "-o", PICTURES / picture)
     return {"picture": picture, **found}
+
+
+def _measure_free(name: str, run: Runner) -> dict[str, Any]:
+    source = RUNS / f"{name}.png"
+    RUNS.mkdir(exist_ok=True)
+    Image.fromarray(getattr(skimage.data, name)()[:SIDE, :SIDE]).save(source)
+    run.commands.append(f"# {source.name}: skimage.data.{name}()[:{SIDE}, :{SIDE}]")
+    found = _measure(str(source), run)
+    _beside(source, PICTURES / found["picture"])
+    return found
+
+
+def _beside(source: Path, sample: Path) -> None:
+    """Lay the original, pieces of the sample and the nearest ones of the original beside it."""
+    original, made = (
+        torch.from_numpy(np.asarray(Image.open(path).convert("RGB"))).movedim(-1, 0).float()
+        for path in (source, sample)
+    )
+    asked, found = pieces(made, original)
+    half = len(asked) // 2
+    lines = [torch.cat([*row], 2) for part in (slice(half), slice(half, None))
+             for row in (asked[part], found[part])]  # fmt: skip
+    whole = torch.cat((torch.cat((original, *lines), 1), made), 2)
+    Image.fromarray(whole.movedim(0, -1).byte().numpy()).save(sample, quality=80)
 
 
 def learned(run: Runner, file: str, folder: Path, *fit: str, against: tuple[str, ...] = ()) -> dict:
@@ -73,8 +107,10 @@ Written by `python papers/run.py --data $DATA --only textures`. Each sample is 5
 chosen. Ratios to real-to-real: 1 is another piece of the material, and the largest of four
 distances counts (docs/results.md says what they are). `noise`: from 0, the material, to 1, a
 Gaussian field with its spectrum, by Portilla-Simoncelli statistics. `copies`: 1 is as new as
-another piece, 0 a copy. Rivals: image quilting, random 32-pixel tiles, random phases. The pictures
-themselves are not free to show; they are those of the named files.
+another piece, 0 a copy. Rivals: image quilting, random 32-pixel tiles, random phases. Brick, grass
+and gravel (scikit-image's, CC0) stand beside their samples: above left the original at the same
+scale, below it pieces of the sample, each row over the nearest pieces of the original. The other
+pictures are not free to show; they are those of the named files.
 
 | texture | sample | noise | copies | repeats | quilting (copies) | tiles (copies) | phases |
 | --- | --- | --- | --- | --- | --- | --- | --- |
