@@ -41,7 +41,7 @@ VISTEX = (
 )  # fmt: skip
 FREE = ("brick", "grass", "gravel")  # scikit-image's, CC0: the gallery shows these beside samples
 RIVALS = ("quilting", "tiles", "phase")
-SIDE = 256  # pixels of a free picture that are learned
+SIDE, GAP = 256, 8  # pixels of a free picture that are learned, and between it and its sample
 
 
 def rows() -> list[Row]:
@@ -78,14 +78,16 @@ def _measure_free(name: str, run: Runner) -> dict[str, Any]:
 def _beside(source: Path, sample: Path) -> None:
     """Lay the original, pieces of the sample and the nearest ones of the original beside it."""
     original, made = (
-        torch.from_numpy(np.asarray(Image.open(path).convert("RGB"))).movedim(-1, 0).float()
+        torch.from_numpy(np.array(Image.open(path).convert("RGB"))).movedim(-1, 0).float()
         for path in (source, sample)
     )
     asked, found = pieces(made, original)
     half = len(asked) // 2
     lines = [torch.cat([*row], 2) for part in (slice(half), slice(half, None))
              for row in (asked[part], found[part])]  # fmt: skip
-    whole = torch.cat((torch.cat((original, *lines), 1), made), 2)
+    left = torch.cat((original, *lines), 1)
+    gap = torch.full_like(left[:, :, :GAP], 255)
+    whole = torch.cat((left, gap, made), 2)
     Image.fromarray(whole.movedim(0, -1).byte().numpy()).save(sample, quality=80)
 
 
