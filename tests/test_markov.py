@@ -88,11 +88,32 @@ def test_every_window_is_part_of_one_endless_map(grid: tuple[int, ...]) -> None:
     assert not torch.equal(prior.draw(Noise(2, "draws"), 1, large.shape[2:])[0], large[0])
 
 
-def test_every_cell_is_one_that_was_inferred() -> None:
-    prior, z = remembering((5, 6)), maps((5, 6))
-    drawn = prior.draw(Noise(0, "draws"), 1, (20, 20))[0].flatten(1).T
-    known = {tuple(cell) for cell in z.movedim(1, -1).reshape(-1, 3).tolist()}
-    assert all(tuple(cell) in known for cell in drawn.tolist())
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_cell_is_a_mean_of_the_blocks_that_cover_it(grid: tuple[int, ...]) -> None:
+    library = Library(maps(grid), None)
+    n = len(grid)
+    sites = torch.arange(5**n).reshape((5,) * n) % len(library.which)
+    drawn = library._compose(sites)
+    assert drawn.lengths == (3 * library.stride,) * n
+    torch.testing.assert_close(drawn.weight.sum(0), torch.ones(drawn.lengths))
+    own = drawn.weight.amax(0)
+    assert own.min() >= 0.5**n and (library.side > 4 or own.max() == 0.75**n)
+    for at, row in zip(zip(*drawn.at, strict=True), drawn.row, strict=True):
+        assert ((row >= 0) & (row < len(maps(grid)))).all()
+        assert all(((v >= 0) & (v < m)).all() for v, m in zip(at, grid, strict=True))
+
+
+def test_blocks_that_agree_leave_no_trace() -> None:
+    """Pieces of one plane, each beside the one that goes on where it ends."""
+    field = torch.cartesian_prod(torch.arange(40.0), torch.arange(40.0)).reshape(40, 40, 2)
+    places = torch.cartesian_prod(torch.arange(36), torch.arange(36))
+    z = torch.stack([field[y : y + 4, x : x + 4].movedim(-1, 0) for y, x in places.tolist()])
+    library = Library(z, places)
+    assert library.side == 4 and len(library.which) == len(z)
+    start = 2 * torch.arange(8)
+    sites = start[:, None] * 36 + start
+    whole = library._compose(sites).of(z)
+    torch.testing.assert_close(whole, field[3:15, 3:15].movedim(-1, 0))
 
 
 def stripes() -> tuple[torch.Tensor, torch.Tensor]:

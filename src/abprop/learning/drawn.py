@@ -105,7 +105,7 @@ class Drawn:
         z = self.latents.z[:: self.latents.chains]
         lengths = tuple(n + LARGER for n in z.shape[2:])
         where = self.noise.uniform(2 * WINDOWS, 3 * t + 1).reshape(WINDOWS, 2)
-        starts_ = (where * torch.tensor(self.torus.row.shape)).long().tolist()
+        starts_ = (where * torch.tensor(self.torus.lengths)).long().tolist()
         return torch.stack([self.torus.window(tuple(s), lengths).of(z) for s in starts_])
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Blocks of inferred maps laid side by side; what `markov` draws from.
+"""Blocks of inferred maps laid over each other's rims; what `markov` draws from.
 
 Energies are sums of whole numbers, exact in any order, so that the same blocks are chosen with any
 number of threads. A map of any size is made of tiles of SITES sites; of these first the corners are
@@ -34,21 +34,40 @@ INNER, RIM = 3, 1  # weights: cells at the rim of an inferred map are told by ha
 
 
 class Composition(NamedTuple):
-    """Which cell of which inferred map stands where in a drawn one."""
+    """Which cells of which inferred maps make up a drawn one.
+
+    Attributes:
+        row, at: the map of each cell and where in it, for each of the blocks that may cover it,
+            int64 (blocks, *lengths) and one such for each axis.
+        weight: of each block there, (blocks, *lengths); they sum to 1.
+    """
 
     row: Tensor
     at: list[Tensor]
+    weight: Tensor
+
+    @property
+    def lengths(self) -> Cells:
+        """Of the drawn map, in cells."""
+        return tuple(self.row.shape[1:])
 
     def of(self, z: Tensor) -> Tensor:
         """The map (k, *lengths) that these cells of z (M, k, *grid) make."""
-        index = tuple(v.to(z.device) for v in (self.row, *self.at))
-        return z.movedim(1, -1)[index].movedim(-1, 0)
+        cells = z.movedim(1, -1)
+        whole = cells.new_zeros(*self.lengths, z.shape[1])
+        for row, *at, weight in zip(self.row, *self.at, self.weight, strict=True):
+            # One block after the other: the order of a sum is in its bits.
+            picked = cells[tuple(v.to(z.device) for v in (row, *at))]
+            whole = whole + weight.to(z)[..., None] * picked
+        return whole.movedim(-1, 0)
 
     def window(self, start: Cells, lengths: Cells) -> Composition:
         """A part of a torus."""
-        axes = self.row.ndim
-        row, *at = (around(v, axes, start, lengths) for v in (self.row, *self.at))
-        return Composition(row, at)
+        axes = len(self.lengths)
+        row, *at, weight = (
+            around(v, axes, start, lengths) for v in (self.row, *self.at, self.weight)
+        )
+        return Composition(row, at, weight)
 
 
 class Library:
@@ -163,14 +182,15 @@ class Library:
         first = [a // self.stride for a in start]
         last = [-(-(a + n) // self.stride) for a, n in zip(start, lengths, strict=True)]
         tiles = [range(a // SITES, -(-b // SITES)) for a, b in zip(first, last, strict=True)]
-        sites = torch.empty([len(t) * SITES for t in tiles], dtype=torch.int64)
+        sites = torch.empty([len(t) * SITES + 2 for t in tiles], dtype=torch.int64)
         for index in itertools.product(*tiles):
             at = [SITES * (i - t.start) for i, t in zip(index, tiles, strict=True)]
-            inner = (slice(self.dims, self.dims + SITES),) * self.dims
-            part = tuple(slice(a, a + SITES) for a in at)
+            # A tile knows the sites around it: they are its borders'.
+            inner = (slice(self.dims - 1, self.dims + SITES + 1),) * self.dims
+            part = tuple(slice(a, a + SITES + 2) for a in at)
             sites[part] = self._solved(noise.seed, noise.stream, draw, index, ())[inner]
         some = tuple(
-            slice(a - t.start * SITES, b - t.start * SITES)
+            slice(a - t.start * SITES, b - t.start * SITES + 2)
             for a, b, t in zip(first, last, tiles, strict=True)
         )
         first = tuple(a - f * self.stride for a, f in zip(start, first, strict=True))
@@ -191,7 +211,9 @@ class Library:
         sites = torch.full(lengths, -1)
         keyed = noise.at(torch.arange(sites.numel()), chain=draw)
         free = torch.ones(lengths, dtype=torch.bool)
-        return self._compose(self._settle(sites, free, keyed, wrap=True))
+        sites = self._settle(sites, free, keyed, wrap=True)
+        wider = tuple(n + 2 for n in lengths)
+        return self._compose(around(sites, self.dims, (-1,) * self.dims, wider))
 
     def _solve(self, seed: int, stream: str, draw: int, index: Cells, border: Cells) -> Tensor:
         """The sites of a tile, or of the part of its border across some axes.
@@ -226,16 +248,33 @@ class Library:
         return self._settle(sites, box & (sites < 0), keyed)
 
     def _compose(self, sites: Tensor) -> Composition:
-        """The cells nearest to the centre of each site's block."""
-        for axis in range(self.dims):
-            sites = sites.repeat_interleave(self.stride, axis)
-        at = []
-        for axis, length in enumerate(sites.shape):
-            inside = (self.rim + torch.arange(length) % self.stride).reshape(
-                [-1 if a == axis else 1 for a in range(self.dims)]
+        """The map of some sites, the first and last of which along each axis only reach into it."""
+        rows, ats, weights = [], [], []
+        for cover in itertools.product(*(self._covered(n - 2) for n in sites.shape)):
+            site, inside, weight = (
+                torch.meshgrid(*v, indexing="ij") for v in zip(*cover, strict=True)
             )
-            at.append(self.within[sites, axis] + inside)
-        return Composition(self.which[sites], at)
+            block = sites[site]
+            rows.append(self.which[block])
+            ats.append([self.within[block, axis] + v for axis, v in enumerate(inside)])
+            weights.append(torch.stack(weight).prod(0))
+        at = [torch.stack(v) for v in zip(*ats, strict=True)]
+        return Composition(torch.stack(rows), at, torch.stack(weights))
+
+    def _covered(self, sites: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """The two blocks over each cell along an axis: site, cell of its block, weight.
+
+        From one block to the next over the cells that they share the weight falls evenly; a block's
+        middle is its own.
+        """
+        cell = torch.arange(self.stride)
+        beside = (cell >= self.stride - self.rim).long() - (cell < self.rim).long()
+        edge = torch.minimum(cell, self.stride - 1 - cell)
+        fading = (self.rim - edge - 0.5) / (2 * self.rim) * beside.abs()
+        site = 1 + torch.arange(sites).repeat_interleave(self.stride)
+        own = (site, (self.rim + cell).repeat(sites), (1 - fading).repeat(sites))
+        inside = (self.rim + cell - self.stride * beside).repeat(sites)
+        return [own, (site + beside.repeat(sites), inside, fading.repeat(sites))]
 
 
 def evenly(count: int, most: int) -> Tensor:

@@ -7,10 +7,10 @@
 
 Blocks are those of the inferred maps, so what is kept is all the dependence between neighbouring
 cells that a block has room for, however non-linear: that of a stone's two halves. Drawn by Gibbs:
-one site given its neighbours is a choice among the blocks. Each cell belongs to the block whose
-centre is nearest. While learning, a cell's own law is `gaussian`'s: neighbours matter for draws. A
-block must not show a place of the signal that one near it shows too, or the field of least energy
-would be a repetition.
+one site given its neighbours is a choice among the blocks. Where two share cells, one fades into
+the other. While learning, a cell's own law is `gaussian`'s: neighbours matter for draws. A block
+must not show a place of the signal that one near it shows too, or the field of least energy would
+be a repetition.
 
 A. A. Efros, W. T. Freeman: Image Quilting for Texture Synthesis and Transfer, SIGGRAPH 2001 (in
 pixels, row by row).
