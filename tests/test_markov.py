@@ -89,18 +89,26 @@ def test_every_window_is_part_of_one_endless_map(grid: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_a_cell_is_a_mean_of_the_blocks_that_cover_it(grid: tuple[int, ...]) -> None:
-    library = Library(maps(grid), None)
-    n = len(grid)
-    sites = torch.arange(5**n).reshape((5,) * n) % len(library.which)
+def test_a_cell_is_its_blocks_and_the_next_ones(grid: tuple[int, ...]) -> None:
+    d, r = len(grid), 2
+    library = Library(maps(grid), None, (2, 3 * r**d))
+    sites = torch.arange(5**d).reshape((5,) * d) % len(library.which)
     drawn = library._compose(sites)
-    assert drawn.lengths == (3 * library.stride,) * n
-    torch.testing.assert_close(drawn.weight.sum(0), torch.ones(drawn.lengths))
-    own = drawn.weight.amax(0)
-    assert own.min() >= 0.5**n and (library.side > 4 or own.max() == 0.75**n)
+    assert drawn.lengths == (3 * library.stride,) * d
+    torch.testing.assert_close(drawn.weight.sum(0), torch.ones(2 + 3 * r**d, *drawn.lengths))
     for at, row in zip(zip(*drawn.at, strict=True), drawn.row, strict=True):
         assert ((row >= 0) & (row < len(maps(grid)))).all()
         assert all(((v >= 0) & (v < m)).all() for v, m in zip(at, grid, strict=True))
+    # Along one axis: the coarse factors next to a seam are a quarter the other block's, of the
+    # fine ones only those of the half cell at the seam.
+    own = drawn.weight[0]
+    first = (0,) * d
+    assert own[(0, *first)] == 0.75**d
+    fine = own[2:].reshape(3, *(r,) * d, *drawn.lengths)
+    assert (fine[(slice(None), *(0,) * d, *first)] == 0.75**d).all()
+    assert (fine[(slice(None), *(1,) * d, *first)] == 1).all()
+    cut = drawn.cut()
+    assert torch.equal(cut.row[0], drawn.row[0]) and (cut.weight == 1).all()
 
 
 def test_blocks_that_agree_leave_no_trace() -> None:

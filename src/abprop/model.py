@@ -84,9 +84,9 @@ class Model(nn.Module):
         likelihood = Gaussian(sigma, floor=0.0).to(self.likelihood.sigma.device)
         return Model(self.network, self.prior, likelihood)
 
-    def mean_latent(self, count: int) -> Tensor:
-        """The prior's mean, `count` times: (count, *latent_shape)."""
-        return self.prior.expected(count).to(self.likelihood.sigma)
+    def mean_latent(self, count: int, grid: tuple[int, ...] | None = None) -> Tensor:
+        """The prior's mean, `count` times: (count, *latent_shape), or maps of other lengths."""
+        return self.prior.expected(count, grid).to(self.likelihood.sigma)
 
     def folded(self) -> Model:
         """The same model with as much of the prior moved into f as f can take.

@@ -8,7 +8,7 @@ import torch
 from tiny import TEXTURE
 
 from abprop.errors import UserError
-from abprop.learning.drawn import MOST, sliced
+from abprop.learning.drawn import MOST, _tiled, sliced
 from abprop.run import Layers
 from abprop.run.fitting import _session
 from abprop.run.recipe import compose
@@ -52,9 +52,8 @@ def test_it_is_a_function_of_the_iteration_and_of_the_chains_alone(tmp_path) -> 
 def test_what_f_leaves_over_is_laid_over_draws(tmp_path) -> None:
     run = learning(tmp_path)
     rows, like = torch.tensor([3, 5]), torch.zeros(2, 3, 40, 31)
-    _, y, A = run.train.batch(rows)
-    rest = run.drawn._residuals(rows, y, A, like)
-    exact = y - run.model.network(run.latents.z[rows]).detach()
+    exact = run.train.batch(rows)[1] - run.model.network(run.latents.z[rows]).detach()
+    rest = _tiled(run.train.batch(rows)[1] - run.drawn._explained(rows), like)
     assert rest.shape == like.shape
     torch.testing.assert_close(rest[:, :, :24, :24], exact)
     torch.testing.assert_close(rest[:, :, 24:, 24:], exact[:, :, :16, :7])
@@ -67,12 +66,16 @@ def test_its_weight_follows_sigma(tmp_path) -> None:
     assert run.drawn(0).item() == pytest.approx(at / 4, rel=1e-5)
 
 
-def test_what_is_hidden_is_compared_with_nothing(tmp_path) -> None:
-    holed = PICTURE.astype(np.float32) / 127.5 - 1
-    holed[..., 30:40, 20:60] = np.nan
-    wild = np.where(np.isnan(holed), np.float32(np.nan), holed)
-    run = learning(tmp_path, "data.range=-1:1", picture=wild)
-    assert torch.isfinite(run.drawn(0))
+def test_what_is_hidden_has_no_part_in_it_but_holes_leave_something_to_compare(tmp_path) -> None:
+    picture = PICTURE.astype(np.float32) / 127.5 - 1
+    picture[RNG.random(picture.shape) < 0.1] = np.nan  # hardly a patch is whole
+    run = learning(tmp_path, "data.range=-1:1", picture=picture)
+    value = run.drawn(0)
+    value.backward()
+    assert value > 0 and run.model.network.dense.grad.abs().sum() > 0
+    everything = torch.ones_like(run.train.batch(torch.arange(12))[1], dtype=torch.bool)
+    made = torch.zeros(1, 3, 24, 24, requires_grad=True)
+    assert run.drawn._distance(made, torch.zeros(12, 3, 24, 24), everything, 0) == 0
 
 
 @pytest.mark.parametrize("sets", [("model.prior=gaussian",)])

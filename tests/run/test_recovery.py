@@ -64,18 +64,18 @@ def test_observed_entries_are_untouched(answered: Answer, masks: np.ndarray):
     np.testing.assert_array_equal(answered.mean[~hidden], values[~hidden])
     for k in range(answered.draws.shape[1]):
         np.testing.assert_array_equal(answered.draws[:, k][~hidden], values[~hidden])
-    assert not answered.sd[~hidden].any()
-    for quantile in (answered.low, answered.median, answered.high):
+    assert not answered.std[~hidden].any()
+    for quantile in (answered.q05, answered.q50, answered.q95):
         np.testing.assert_allclose(quantile[~hidden], values[~hidden], atol=1e-3)  # float32 of 255
 
 
 def test_hidden_entries_have_a_spread(answered: Answer):
     hidden = answered.hidden
-    assert answered.mean.shape == answered.sd.shape == (6, 1, 8, 8)
-    assert answered.draws.shape == (6, recovery.KEPT, 1, 8, 8)
-    assert (answered.sd[hidden] > 0).all() and np.isfinite(answered.sd).all()
-    assert (answered.low <= answered.median).all() and (answered.median <= answered.high).all()
-    assert (answered.low < answered.high)[hidden].all()
+    assert answered.mean.shape == answered.std.shape == (6, 1, 8, 8)
+    assert answered.draws.shape == (6, 5, 1, 8, 8)
+    assert (answered.std[hidden] > 0).all() and np.isfinite(answered.std).all()
+    assert (answered.q05 <= answered.q50).all() and (answered.q50 <= answered.q95).all()
+    assert (answered.q05 < answered.q95)[hidden].all()
     assert answered.names == tuple(f"{i:06d}" for i in range(6))
 
 
@@ -84,7 +84,7 @@ def test_the_answer_is_always_the_same(
 ):
     again = known.recover(shelf / "other.npy", masks, draws=5, sets=SOME)
     np.testing.assert_array_equal(again.draws, answered.draws)
-    np.testing.assert_array_equal(again.sd, answered.sd)
+    np.testing.assert_array_equal(again.std, answered.std)
 
 
 @pytest.mark.parametrize("behind", ["noise", "white"])
@@ -95,7 +95,7 @@ def test_what_is_behind_a_mask_does_not_matter(
     noise = np.random.default_rng(0).integers(0, 256, values.shape).astype(np.uint8)
     spoilt = np.where(masks, noise if behind == "noise" else np.uint8(255), values)
     answer = known.recover(spoilt, masks, draws=5, sets=SOME)
-    for name in ("mean", "sd", "low", "median", "high", "draws", "hidden"):
+    for name in ("mean", "std", "q05", "q50", "q95", "draws", "hidden"):
         np.testing.assert_array_equal(getattr(answer, name), getattr(answered, name))
 
 
@@ -107,7 +107,7 @@ def test_what_a_run_hid_of_its_own_has_no_part_in_its_law(veiled: Path):
     assert (one.signals.values != two.signals.values).any()
     first, second = (run.recovered(run.signals.take(range(3)), draws=3) for run in (one, two))
     np.testing.assert_array_equal(first.mean, second.mean)
-    np.testing.assert_array_equal(first.sd, second.sd)
+    np.testing.assert_array_equal(first.std, second.std)
 
 
 def test_missing_cells_of_a_table_are_filled_in(table: Path):
@@ -117,9 +117,9 @@ def test_missing_cells_of_a_table_are_filled_in(table: Path):
     np.testing.assert_array_equal(answer.mean[~gaps], rows()[~gaps])
     for k in range(4):  # not through the scale and back
         np.testing.assert_array_equal(answer.draws[:, k][~gaps], rows()[~gaps])
-    assert np.isfinite(answer.mean).all() and (answer.sd[gaps] > 0).all()
+    assert np.isfinite(answer.mean).all() and (answer.std[gaps] > 0).all()
     # Each column has its own unit: cells of the smallest are told to a hundredth of the largest.
-    spread = [np.median(answer.sd[gaps[:, j], j]) for j in range(5)]
+    spread = [np.median(answer.std[gaps[:, j], j]) for j in range(5)]
     assert spread[4] < spread[0] < spread[2]
 
 
@@ -127,7 +127,7 @@ def test_nothing_hidden_comes_back(known: Run, tmp_path: Path):
     signals = known.given(blobs(2, seed=5))
     answer = known.recovered(signals, draws=3)
     np.testing.assert_array_equal(answer.mean, signals.values)
-    assert not answer.hidden.any() and not answer.sd.any()
+    assert not answer.hidden.any() and not answer.std.any()
     assert "0.0 %" in _page(known, signals, answer, tmp_path)
 
 
@@ -232,7 +232,7 @@ def test_recover_into_a_folder(veiled: Path, tmp_path: Path, abprop: Command):
     folder = run / "samples" / "recovered"
     assert str(folder / "recovered.html") in done.err
     names = {path.name for path in folder.iterdir()}
-    maps = {"q05", "q50", "q95", "sd", "draw-1", "draw-2", "draw-3"}
+    maps = {"q05", "q50", "q95", "std", "draw-1", "draw-2", "draw-3"}
     pictures = {f"{i:06d}.png" for i in range(24)}
     assert names == {*maps, *pictures, "recovered.npz", "recovered.html"}
     assert all({path.name for path in (folder / name).iterdir()} == pictures for name in maps)
@@ -251,9 +251,9 @@ def test_recover_into_one_file(veiled: Path, shelf: Path, tmp_path: Path, abprop
     done = abprop("recover", veiled, shelf / "other.npy", *words, "-o", tmp_path / "a" / "x.npz")
     assert done.code == 0, done.err
     with np.load(tmp_path / "a" / "x.npz") as found:
-        answer = {"mean", "sd", "q05", "q50", "q95", "draws", "hidden", "names"}
+        answer = {"mean", "std", "q05", "q50", "q95", "draws", "hidden", "names"}
         assert set(found) == answer
-        assert found["mean"].dtype == np.uint8 and found["sd"].dtype == np.float32
+        assert found["mean"].dtype == np.uint8 and found["std"].dtype == np.float32
         assert found["draws"].shape == (3, 3, 1, 8, 8)
         assert found["hidden"].sum((1, 2, 3)).tolist() == [9, 9, 9]
         assert found["names"].tolist() == ["000000", "000001", "000002"]
@@ -268,7 +268,7 @@ def test_an_answer_is_one_sheet_or_a_folder_of_maps(
     write_answer(known, signals, answered, tmp_path / "all")
     drawn = opened(tmp_path / "all" / "draw-2" / "000004.png")
     np.testing.assert_array_equal(drawn, answered.draws[4, 1, 0])
-    assert opened(tmp_path / "all" / "sd" / "000004.png").shape == (8, 8, 3)
+    assert opened(tmp_path / "all" / "std" / "000004.png").shape == (8, 8, 3)
 
 
 def test_recover_a_table(table: Path, tmp_path: Path, abprop: Command):
@@ -327,7 +327,7 @@ def test_evaluate_scores_what_recover_answers(
     assert result["mse"] == pytest.approx(((mean - truth)[hidden] ** 2).mean(), rel=1e-4)
     written = np.clip(np.rint((mean + 1) * 127.5), 0, 255)
     np.testing.assert_allclose(written, answered.mean, atol=1)  # .5 may round either way
-    low, high = (v[hidden] for v in (answered.low, answered.high))
+    low, high = (v[hidden] for v in (answered.q05, answered.q95))
     inside = (low <= signals.values[hidden]) & (signals.values[hidden] <= high)
     assert result["coverage90"] == pytest.approx(inside.mean(), abs=0.02)  # the same up to rounding
 

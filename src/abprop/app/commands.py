@@ -132,7 +132,7 @@ def recover(
     from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
-    signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
+    signals = fitted.incomplete(source, set_ or (), masks, hide)
     answer = fitted.recovered(signals, draws=draws, progress=say)
     from abprop.report.recovered import write_answer
 

@@ -12,7 +12,7 @@ from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
 from abprop.checkpoint.names import named, names_in
-from abprop.checkpoint.reading import latest, load
+from abprop.checkpoint.reading import facts, latest, load
 from abprop.checkpoint.writing import digest, save
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "digest",
     "load",
     "latest",
+    "facts",
     "steps",
     "prune",
     "lock",

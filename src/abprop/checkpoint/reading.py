@@ -23,9 +23,12 @@ from abprop.checkpoint.manifest import (
     CheckpointError,
     fault,
     sealed,
+    step_name,
     well_formed,
 )
 from abprop.checkpoint.validation import check
+from abprop.checkpoint.writing import digest
+from abprop.model import Model
 
 
 def load(path: Path) -> Checkpoint:
@@ -132,3 +135,29 @@ def _read(path: Path, exactly: int | None = None, at_most: int | None = None) ->
         raise fault(path, error.strerror or str(error)) from error
     except MemoryError:
         raise fault(path, "it does not fit into memory") from None
+
+
+def facts(
+    folder: Path, step: int, iterations: int | None, model: Model, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """See `Run.info`.
+
+    Args:
+        folder, step: where the checkpoint is.
+        iterations: that were asked for.
+        model: as loaded.
+        data: what the checkpoint says of the data.
+    """
+    saved = load(folder / "checkpoints" / step_name(step))
+    return {
+        "kind": data["kind"],
+        "examples": data["examples"],
+        "shape": data["shape"],
+        "latent": list(model.network.latent_shape),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "iteration": step,
+        "iterations": iterations,
+        "sigma": round(model.likelihood.sigma.item(), 6),
+        "weights_sha256": digest(saved.tensors["network"]),
+        "latents_sha256": digest({"z": saved.tensors["latents-00000"]["z"]}),
+    }

@@ -66,6 +66,7 @@ def judged(
     if run.measured:
         found = _measured(run, signals, against, progress)
     elif signals.veil is not None and (signals.veil == SECRET).any():
+        signals = run.signals if own else signals  # the whole of what was cut
         found = _hidden(run, signals, against, draws, progress)
     else:
         found = _whole(run, signals, against, progress)
@@ -114,13 +115,13 @@ def _hidden(
 def _scored(signals: Signals) -> tuple[Tensor, Tensor, Tensor]:
     """The truth in model units, where it is known, and where it is known but was hidden.
 
-    Entries that no example ever observes are not scored.
+    Entries that none of several examples ever observes are not scored.
     """
     truth = torch.from_numpy(signals.scale.to_model(signals.values))
     veil = signals.codes(range(len(signals)))
     codes = torch.from_numpy(np.broadcast_to(np.asarray(veil), truth.shape).copy())
     known = (codes != MISSING) & torch.isfinite(truth)
-    ever = ((codes != MISSING) & (codes != SECRET)).any(0)
+    ever = ((codes != MISSING) & (codes != SECRET)).any(0) | (len(codes) == 1)
     return torch.nan_to_num(truth), known, known & (codes == SECRET) & ever
 
 
@@ -130,7 +131,7 @@ def _filled(
     """What baselines score, fitted to the same incomplete data."""
     if not names:
         return {}
-    own = run.given()
+    own = signals if run.kind.cuts else run.given()  # a picture is filled by itself
     train, test = (s.batch(np.arange(len(s))) for s in (own, signals.unveiled(ASIDE)))
     (x, gone), (y, asked) = ((v.numpy(), h if h is None else h.numpy()) for v, h in (train, test))
     found = {}

@@ -6,6 +6,7 @@ calibrated on observed entries that were set aside, never on any that are scored
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,6 @@ from abprop.model import Model
 from abprop.residuals import Residual, White
 from abprop.say import Say, counted
 
-KEPT = 4  # draws that are kept of each signal
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED = 64  # examples whose uncertainty is checked
 SHARE = 0.02  # of the observed entries are set aside for that
@@ -59,10 +59,15 @@ class Posterior:
             draws=count,
             ids=ids.to(device),
             seed=self.seed,
-            chunk=self.chunk,
+            chunk=self._chunk(signals.shape[1:]),
         ):
             wide = block.mean[:, None] + self.width * (block.draws - block.mean[:, None])
             yield Block(block.rows.cpu(), wide.cpu(), block.mean.cpu(), block.generated.cpu())
+
+    def _chunk(self, size: tuple[int, ...]) -> int:
+        """Fewer chains at once where signals are larger than the examples were."""
+        own = self.model.network.signal_shape[1:]
+        return max(1, self.chunk * math.prod(own) // max(math.prod(own), math.prod(size)))
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,25 @@ def residual_law(model: Model, z: Tensor, signals: Signals, correlated: bool) ->
     """
     if not correlated:
         return White(model.likelihood.sigma.item())
-    rows = torch.arange(min(FITTED, len(z)))
+    rows = torch.arange(min(FITTED, len(z), len(signals)))
     y, hidden = signals.batch(rows)
     x = tasks.generate(model, z[rows]).cpu()
     observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
     return residuals.fit(y - x, observed, turned=observed.shape[1] == 1 or hidden is None)
+
+
+def answering(
+    model: Model, z: Tensor, train: Signals, correlated: bool, chunk: int, seed: int
+) -> Posterior:
+    """How a fitted model answers, of width 1.
+
+    Args:
+        model, z, train, correlated: see `residual_law`; at most FITTED examples are looked at.
+        chunk: chains in one pass.
+        seed: of all draws.
+    """
+    law = residual_law(model, z, train, correlated)
+    return refined(Posterior(model, law, chunk, seed=seed), train, z.device)
 
 
 def refined(posterior: Posterior, signals: Signals, device: torch.device) -> Posterior:
@@ -161,18 +180,18 @@ class Answer:
 
     Attributes:
         mean: the answer, in the data's dtype; observed entries as they were, (N, C, *size).
-        sd: standard deviation, float32 data units.
-        low, median, high: 5, 50 and 95 % of the draws, float32.
-        draws: a few posterior draws, (N, KEPT, C, *size), in the data's dtype.
+        std: standard deviation, float32 data units.
+        q05, q50, q95: quantiles of the draws, float32.
+        draws: posterior draws, (N, K, C, *size), in the data's dtype.
         hidden: what had been hidden, bool (N, 1 or C, *size).
         names: of the signals.
     """
 
     mean: np.ndarray
-    sd: np.ndarray
-    low: np.ndarray
-    median: np.ndarray
-    high: np.ndarray
+    std: np.ndarray
+    q05: np.ndarray
+    q50: np.ndarray
+    q95: np.ndarray
     draws: np.ndarray
     hidden: np.ndarray
     names: tuple[str, ...]
@@ -187,15 +206,15 @@ def answer(posterior: Posterior, signals: Signals, count: int, device: torch.dev
             _data(scale, block.mean, True),
             (spread.numpy() * scale.unit).astype(np.float32),
             *(_data(scale, q, False) for q in quantiles(block.draws)),
-            _data(scale, block.draws[:, :KEPT], True),
+            _data(scale, block.draws, True),
         ))  # fmt: skip
-    mean, sd, low, median, high, draws = (np.concatenate(p) for p in zip(*parts, strict=True))
+    mean, std, q05, q50, q95, draws = (np.concatenate(p) for p in zip(*parts, strict=True))
     hidden = signals.hidden
     if hidden is None:
         hidden = np.zeros((len(mean), 1, *mean.shape[2:]), dtype=bool)
     mean = np.where(hidden, mean, signals.values)  # not through the scale and back
     draws = np.where(hidden[:, None], draws, signals.values[:, None])
-    return Answer(mean, sd, low, median, high, draws, hidden, signals.names)
+    return Answer(mean, std, q05, q50, q95, draws, hidden, signals.names)
 
 
 def _data(scale: Scale, x: Tensor, rounded: bool) -> np.ndarray:

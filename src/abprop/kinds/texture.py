@@ -48,7 +48,7 @@ class Texture(Images):
 
     def arrange(self, values: np.ndarray) -> np.ndarray | None:
         """(1, C, H, W)."""
-        if values.ndim == 3 and values.shape[0] in range(1, 5) and is_size(*values.shape[1:]):
+        if values.ndim == 3 and not is_picture(values.shape) and is_size(*values.shape[1:]):
             return values[None]
         return super().arrange(values)
 

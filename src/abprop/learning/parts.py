@@ -60,7 +60,10 @@ def make_model(
     network.reset(normal)
     sigma = 0.3 if settings.sigma == "learned" else float(settings.sigma)
     likelihood = Gaussian(sigma, min(settings.floor, sigma))
-    return Model(network, PRIORS[settings.prior](settings.latent), likelihood)
+    prior = PRIORS[settings.prior](settings.latent)
+    if isinstance(prior, Markov):
+        prior.factors = network.levels.factors
+    return Model(network, prior, likelihood)
 
 
 def _check_memory(settings: ModelSettings, shape: tuple[int, ...]) -> None:

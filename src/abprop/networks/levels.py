@@ -26,6 +26,7 @@ class Levels:
 
     Attributes:
         channels: factors of a cell of any level.
+        factors: channels of the map that belong to each level.
 
     Raises:
         UserError: a vector, more levels than stages, or channels that cannot be shared out.
@@ -35,6 +36,7 @@ class Levels:
         self.count, self.dims = count, len(latent_shape) - 1
         self.cells = [2 ** (level * self.dims) for level in range(count)]
         self.channels = latent_shape[0] // sum(self.cells)
+        self.factors = tuple(self.channels * n for n in self.cells)
         if count == 1:
             return
         if not self.dims or count > stages:
@@ -52,7 +54,7 @@ class Levels:
         """z (B, k, *grid) -> factors of each level, (B, channels, *(2^l grid))."""
         if self.count == 1:
             return [z]
-        parts = z.split([self.channels * n for n in self.cells], 1)
+        parts = z.split(self.factors, 1)
         return [_spread(part, 2**level, self.dims) for level, part in enumerate(parts)]
 
     def join(self, parts: list[Tensor]) -> Tensor:

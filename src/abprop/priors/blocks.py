@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ FORBIDDEN = 10.0  # in units of D
 MOST = 2000  # blocks to choose from
 LEVELS, FARTHEST = 6, 60  # whole numbers per standard deviation, and the largest of them
 EXACT = 2**24  # whole numbers that float32 holds, and the sums of which it does not round
+FADE = 0.25  # weight of the block beside, next to where two meet
 INNER, RIM = 3, 1  # weights: cells at the rim of an inferred map are told by half of their pixels
 
 
@@ -38,8 +40,8 @@ class Composition(NamedTuple):
 
     Attributes:
         row, at: the map of each cell and where in it, for each of the blocks that may cover it,
-            int64 (blocks, *lengths) and one such for each axis.
-        weight: of each block there, (blocks, *lengths); they sum to 1.
+            the nearest first, int64 (blocks, *lengths) and one such for each axis.
+        weight: of each block there, (blocks, k, *lengths); they sum to 1.
     """
 
     row: Tensor
@@ -53,13 +55,16 @@ class Composition(NamedTuple):
 
     def of(self, z: Tensor) -> Tensor:
         """The map (k, *lengths) that these cells of z (M, k, *grid) make."""
-        cells = z.movedim(1, -1)
-        whole = cells.new_zeros(*self.lengths, z.shape[1])
+        cells, whole = z.movedim(1, -1), z.new_zeros(z.shape[1], *self.lengths)
         for row, *at, weight in zip(self.row, *self.at, self.weight, strict=True):
             # One block after the other: the order of a sum is in its bits.
-            picked = cells[tuple(v.to(z.device) for v in (row, *at))]
-            whole = whole + weight.to(z)[..., None] * picked
-        return whole.movedim(-1, 0)
+            picked = cells[tuple(v.to(z.device) for v in (row, *at))].movedim(-1, 0)
+            whole = whole + weight.to(z) * picked
+        return whole
+
+    def cut(self) -> Composition:
+        """The same where no block fades into another."""
+        return Composition(self.row[:1], [v[:1] for v in self.at], torch.ones_like(self.weight[:1]))
 
     def window(self, start: Cells, lengths: Cells) -> Composition:
         """A part of a torus."""
@@ -74,11 +79,15 @@ class Library:
     """Blocks to choose from, and how well they fit each other.
 
     Args:
-        maps: inferred maps, (M, k, *grid), of variance 1 over all channels.
+        maps: what inferred maps are compared by, (M, channels, *grid), of variance 1 over all
+            channels.
         places: see `Markov.remember`.
+        factors: channels of the maps themselves, those of each scale (see `networks.levels`); one
+            number stands for all channels.
     """
 
-    def __init__(self, maps: Tensor, places: Tensor | None) -> None:
+    def __init__(self, maps: Tensor, places: Tensor | None, factors: Sequence[int] = (1,)) -> None:
+        self.factors = tuple(factors)
         self.dims, grid = maps.ndim - 2, maps.shape[2:]
         self.side = max(SMALLEST, (min(grid) - 1) // 2 * 2)
         self.rim = max(1, self.side // 4)  # cells of a block that its neighbours show instead
@@ -251,30 +260,43 @@ class Library:
         """The map of some sites, the first and last of which along each axis only reach into it."""
         rows, ats, weights = [], [], []
         for cover in itertools.product(*(self._covered(n - 2) for n in sites.shape)):
-            site, inside, weight = (
-                torch.meshgrid(*v, indexing="ij") for v in zip(*cover, strict=True)
-            )
-            block = sites[site]
+            site, inside, *shares = zip(*cover, strict=True)
+            block = sites[torch.meshgrid(*site, indexing="ij")]
             rows.append(self.which[block])
-            ats.append([self.within[block, axis] + v for axis, v in enumerate(inside)])
-            weights.append(torch.stack(weight).prod(0))
+            within = torch.meshgrid(*inside, indexing="ij")
+            ats.append([self.within[block, axis] + v for axis, v in enumerate(within)])
+            parts = zip(self.factors, shares, strict=True)
+            weights.append(torch.cat([_outer(share, factors) for factors, share in parts]))
         at = [torch.stack(v) for v in zip(*ats, strict=True)]
         return Composition(torch.stack(rows), at, torch.stack(weights))
 
-    def _covered(self, sites: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """The two blocks over each cell along an axis: site, cell of its block, weight.
+    def _covered(self, sites: int) -> list[tuple[Tensor, ...]]:
+        """The nearest two blocks over each cell along an axis: site, cell of its block, and weights
+        (cells, 2^level) at each scale.
 
-        From one block to the next over the cells that they share the weight falls evenly; a block's
-        middle is its own.
+        Where two blocks meet, one fades into the other, at each scale over one cell on either side.
         """
-        cell = torch.arange(self.stride)
-        beside = (cell >= self.stride - self.rim).long() - (cell < self.rim).long()
-        edge = torch.minimum(cell, self.stride - 1 - cell)
-        fading = (self.rim - edge - 0.5) / (2 * self.rim) * beside.abs()
+        cell = torch.arange(self.stride).repeat(sites)
         site = 1 + torch.arange(sites).repeat_interleave(self.stride)
-        own = (site, (self.rim + cell).repeat(sites), (1 - fading).repeat(sites))
-        inside = (self.rim + cell - self.stride * beside).repeat(sites)
-        return [own, (site + beside.repeat(sites), inside, fading.repeat(sites))]
+        first, last = cell == 0, cell == self.stride - 1
+        beside = last.long() - first.long()
+        fading = [torch.zeros(len(cell), 2**level) for level in range(len(self.factors))]
+        for fade in fading:
+            fade[first, 0] = fade[last, -1] = FADE
+        own = (site, self.rim + cell, *(1 - fade for fade in fading))
+        return [own, (site + beside, self.rim + cell - self.stride * beside, *fading)]
+
+
+def _outer(shares: Sequence[Tensor], factors: int) -> Tensor:
+    """Weights (cells, r) along each axis -> (factors, *cells), ordered as in `networks.levels`."""
+    axes, r = len(shares), shares[0].shape[1]
+    whole = torch.ones(())
+    for axis, share in enumerate(shares):
+        form = [1] * (2 * axes)
+        form[axis], form[axes + axis] = r, len(share)
+        whole = whole * share.T.reshape(form)
+    each = factors // r**axes
+    return whole.flatten(0, axes - 1).repeat(each, *(1,) * axes)
 
 
 def evenly(count: int, most: int) -> Tensor:

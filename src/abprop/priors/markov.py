@@ -7,10 +7,10 @@
 
 Blocks are those of the inferred maps, so what is kept is all the dependence between neighbouring
 cells that a block has room for, however non-linear: that of a stone's two halves. Drawn by Gibbs:
-one site given its neighbours is a choice among the blocks. Where two share cells, one fades into
-the other. While learning, a cell's own law is `gaussian`'s: neighbours matter for draws. A block
-must not show a place of the signal that one near it shows too, or the field of least energy would
-be a repetition.
+one site given its neighbours is a choice among the blocks. Where two meet, one fades into the
+other, at each scale over one of its cells. While learning, a cell's own law is `gaussian`'s:
+neighbours matter for draws. A block must not show a place of the signal that one near it shows too,
+or the field of least energy would be a repetition.
 
 A. A. Efros, W. T. Freeman: Image Quilting for Texture Synthesis and Transfer, SIGGRAPH 2001 (in
 pixels, row by row).
@@ -35,13 +35,17 @@ class Markov(Gaussian):
 
     Args:
         shape: (k, *grid) of a map.
+        factors: channels of each scale, see `networks.levels`; (k,) if there is one.
 
     Raises:
         UserError: a vector has no neighbours; or a map too small to have any.
     """
 
-    def __init__(self, shape: tuple[int, ...], ridge: float = 1e-3) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], ridge: float = 1e-3, factors: tuple[int, ...] = (1,)
+    ) -> None:
         super().__init__(shape, ridge)
+        self.factors = factors
         if len(shape) < 2 or min(shape[1:]) < SMALLEST:
             form = "x".join(map(str, shape)) if shape[1:] else "a vector"
             raise UserError(
@@ -97,5 +101,7 @@ class Markov(Gaussian):
             raise RuntimeError("draws from a Markov prior need maps: call remember first")
         if self._library is None:
             places = None if self._places is None else self._places.cpu()
-            self._library = Library(self.leading(self._maps, COMPONENTS).cpu(), places)
+            self._library = Library(
+                self.leading(self._maps, COMPONENTS).cpu(), places, self.factors
+            )
         return self._library, self._maps

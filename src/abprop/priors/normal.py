@@ -36,9 +36,9 @@ class StandardNormal(nn.Module):
         n = math.prod(z.shape[1:])
         return -0.5 * (z.square().flatten(1).sum(1) + n * math.log(2 * math.pi)), -z
 
-    def expected(self, count: int) -> Tensor:
-        """The mean, (count, *shape)."""
-        return torch.zeros(count, *self.shape)
+    def expected(self, count: int, grid: Cells | None = None) -> Tensor:
+        """The mean, (count, *shape), or of a map of other lengths."""
+        return torch.zeros(count, self.shape[0], *(grid or self.shape[1:]))
 
     def draw(
         self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,
@@ -107,9 +107,9 @@ class Gaussian(nn.Module):
         squared = white.square().sum(0).reshape(len(z), -1).sum(1)
         return -0.5 * squared - constant, map_of(grad, z)
 
-    def expected(self, count: int) -> Tensor:
-        """The mean, (count, *shape)."""
-        return self._transform(self.mean.new_zeros(count, *self.shape))
+    def expected(self, count: int, grid: Cells | None = None) -> Tensor:
+        """The mean, (count, *shape), or of a map of other lengths."""
+        return self._transform(self.mean.new_zeros(count, self.shape[0], *(grid or self.shape[1:])))
 
     def draw(
         self, noise: Noise, count: int, grid: Cells | None = None, start: Cells | None = None,

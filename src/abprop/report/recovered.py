@@ -8,7 +8,6 @@ import numpy as np
 
 from abprop.data import MISSING, Signals
 from abprop.evaluate import Answer
-from abprop.evaluate.recovery import KEPT
 from abprop.files.write import grid, put, save_images
 from abprop.report.figures import WIDE, headings
 from abprop.report.page import Figure, Page, Table, write
@@ -16,7 +15,7 @@ from abprop.report.words import number
 from abprop.run import Run
 from abprop.say import counted
 
-SHOWN = 8  # signals on the page
+SHOWN, DRAWN = 8, 4  # signals on the page, and draws of each that become pictures
 FEW_CHANNELS = (1, 3)
 
 
@@ -59,10 +58,10 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
 def _write_arrays(path: Path, answer: Answer) -> None:
     arrays = {
         "mean": answer.mean,
-        "sd": answer.sd,
-        "q05": answer.low,
-        "q50": answer.median,
-        "q95": answer.high,
+        "std": answer.std,
+        "q05": answer.q05,
+        "q50": answer.q50,
+        "q95": answer.q95,
         "draws": answer.draws,
         "hidden": answer.hidden,
         "names": np.asarray(answer.names),
@@ -75,10 +74,10 @@ def _write_pictures(run: Run, answer: Answer, folder: Path, names: list[str]) ->
     if answer.mean.shape[1] not in FEW_CHANNELS:
         return said
     dtype = answer.mean.dtype
-    for name, quantile in (("q05", answer.low), ("q50", answer.median), ("q95", answer.high)):
+    for name, quantile in (("q05", answer.q05), ("q50", answer.q50), ("q95", answer.q95)):
         save_images(_rounded(quantile, dtype), folder / name, names=names)
-    save_images(_heat(answer.sd), folder / "sd", names=names)
-    for k in range(answer.draws.shape[1]):
+    save_images(_heat(answer.std), folder / "std", names=names)
+    for k in range(min(DRAWN, answer.draws.shape[1])):
         save_images(answer.draws[:, k], folder / f"draw-{k + 1}", names=names)
     return said
 
@@ -106,7 +105,7 @@ def _heat(sd: np.ndarray) -> np.ndarray:
 def _page(run: Run, signals: Signals, answer: Answer) -> Page:
     hidden = answer.hidden
     share = float(np.broadcast_to(hidden, answer.mean.shape).mean())
-    there = answer.sd[np.broadcast_to(hidden, answer.sd.shape)]
+    there = answer.std[np.broadcast_to(hidden, answer.std.shape)]
     spread = float(np.sqrt(np.mean(np.square(there)))) if there.size else 0.0
     table = answer.mean.ndim == 2
     return Page(
@@ -132,7 +131,7 @@ def rows(run: Run, answer: Answer) -> Table:
     """The first rows of a table, what was filled in with its standard deviation."""
     told = []
     for i, name in enumerate(answer.names[:SHOWN]):
-        cells = zip(answer.mean[i].tolist(), answer.sd[i].tolist(), answer.hidden[i], strict=True)
+        cells = zip(answer.mean[i].tolist(), answer.std[i].tolist(), answer.hidden[i], strict=True)
         told.append([
             name,
             *(f"{number(v)} ± {number(sd)} *" if gone else number(v) for v, sd, gone in cells),
@@ -148,7 +147,7 @@ def figure(run: Run, signals: Signals, answer: Answer, count: int = SHOWN) -> Fi
     codes = signals.codes(rows)
     known = codes is None or not (codes == MISSING).any()
     model = [run.scale.to_model(answer.mean[rows])]
-    model += [run.scale.to_model(answer.draws[rows, k]) for k in range(min(2, KEPT))]
+    model += [run.scale.to_model(answer.draws[rows, k]) for k in range(2)]
     seen = np.where(hidden, np.float32(0), model[0])
     columns = [seen, *model[:1], *model[1:]]
     titles = ["observed", "recovered", *["a draw"] * (len(model) - 1)]
@@ -156,7 +155,7 @@ def figure(run: Run, signals: Signals, answer: Answer, count: int = SHOWN) -> Fi
         columns.append(run.scale.to_model(signals.values[rows]))
         titles.append("truth")
     sheets = [_coloured(column) for column in columns]
-    sheets.insert(2, _heat_like(answer.sd[rows], sheets[0]))
+    sheets.insert(2, _heat_like(answer.std[rows], sheets[0]))
     titles.insert(2, "uncertainty")
     tiles = np.stack(sheets, 1).reshape(-1, *sheets[0].shape[1:])
     return Figure(

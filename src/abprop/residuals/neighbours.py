@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from abprop.residuals.stationary import Stationary
@@ -155,10 +156,15 @@ def _weights(
 
 
 def _lookup(covariance: Stationary, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """The table flattened so that the covariance of entries i and j is table[left_i + right_j]."""
-    channels, size = shape[0], covariance.table.shape[2:]
-    axes = tuple(range(2, covariance.table.ndim))
+    """The table flattened so that the covariance of entries i and j is table[left_i + right_j].
+
+    The signal may be larger than those that the covariance is of: further lags are unrelated.
+    """
+    channels, axes = shape[0], tuple(range(2, covariance.table.ndim))
     table = torch.fft.fftshift(covariance.table, dim=axes)
+    wider = [max(0, n - m // 2) for n, m in zip(shape[1:], table.shape[2:], strict=True)]
+    table = F.pad(table, [n for more in reversed(wider) for n in (more, more)])
+    size = table.shape[2:]
     place, middle = torch.zeros(1, dtype=torch.int64), 0
     for n, length in zip(shape[1:], size, strict=True):
         place = (place[:, None] * length + torch.arange(n)).flatten()

@@ -194,7 +194,7 @@ class Run:
             sets: data.* keys for `y`.
         """
         draws = whole("draws (--draws)", draws, 2)
-        return self.recovered(self.given(y, sets, mask, hide), draws=draws)
+        return self.recovered(self.incomplete(y, sets, mask, hide), draws=draws)
 
     def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
         """The same for signals that were read."""
@@ -208,13 +208,10 @@ class Run:
             raise UserError("this run learned from measurements, not from parts: use reconstruct")
         if self._posterior is None:
             progress("fitting the law of the residuals")
-            some = range(min(recovery.FITTED, len(self.names)))
-            train = self.split.train.take(some).stored()
-            law = recovery.residual_law(
-                self.learned, self.states[: len(train)], train, self.correlated
+            train = self.split.train.take(range(min(recovery.FITTED, len(self.names)))).stored()
+            self._posterior = recovery.answering(
+                self.learned, self.states, train, self.correlated, self._chunk, self.recipe.seed
             )
-            found = Posterior(self.learned, law, self._chunk, seed=self.recipe.seed)
-            self._posterior = recovery.refined(found, train, self.device)
         progress("calibrating the uncertainty on entries set aside")
         share = self.recipe.data.aside or recovery.SHARE
         return recovery.calibrated(self._posterior, signals, draws, self.device, share)
@@ -258,20 +255,8 @@ class Run:
 
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""
-        network = self.model.network
-        saved = checkpoint.load(self.folder / "checkpoints" / checkpoint.step_name(self.step))
-        return {
-            "kind": self.meta["data"]["kind"],
-            "examples": self.meta["data"]["examples"],
-            "shape": list(self.shape),
-            "latent": list(network.latent_shape),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "iteration": self.step,
-            "iterations": self.recipe.train.iterations,
-            "sigma": round(self.model.likelihood.sigma.item(), 6),
-            "weights_sha256": checkpoint.digest(saved.tensors["network"]),
-            "latents_sha256": checkpoint.digest({"z": saved.tensors["latents-00000"]["z"]}),
-        }
+        asked = self.recipe.train.iterations
+        return checkpoint.facts(self.folder, self.step, asked, self.model, self.meta["data"])
 
     @property
     def plane(self) -> bool:
@@ -316,8 +301,22 @@ class Run:
             if masks is None and hide is None:
                 return self._own_signals()
             raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
-        wish, alike = compose(None, sets).data, (self.kind, self.shape, self.scale)
-        return read_alike(source, self.recipe, *alike, wish, masks=masks, hide=hide)
+        return self._alike(source, self.shape, sets, masks, hide)
+
+    def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
+        """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""
+        if not self.kind.cuts or isinstance(source, Signals):
+            return self.given(source, sets, *hidden)
+        if source is None:
+            self.given(source, sets, *hidden)  # refuses what hides more
+            return self.signals
+        return self._alike(source, (self.shape[0], *(None for _ in self.shape[1:])), sets, *hidden)
+
+    def _alike(
+        self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
+    ) -> Signals:
+        wish = compose(None, sets).data
+        return read_alike(source, self.recipe, self.kind, shape, self.scale, wish, *hidden)
 
     def _own_signals(self) -> Signals:
         """The training data without copies; what was cut from one source as it was cut."""

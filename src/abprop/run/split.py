@@ -45,10 +45,9 @@ def read_alike(
     source: object,
     recipe: Recipe,
     kind: Kind,
-    shape: tuple[int, ...],
+    shape: tuple[int | None, ...],
     scale: Scale,
     wish: DataKeys,
-    *,
     masks: object = None,
     hide: str | None = None,
 ) -> Signals:
@@ -56,7 +55,7 @@ def read_alike(
 
     Args:
         source: path or array.
-        recipe, kind, shape, scale: of the run.
+        recipe, kind, shape, scale: of the run; None is a length that may be any.
         wish: data keys asked of the other data.
         masks: what is hidden of them, a path or an array, True = hidden.
         hide: or a rule that hides, "P.5".
@@ -69,7 +68,7 @@ def read_alike(
         size = f"{shape[2]}x{shape[1]}" if own.size or wish.size else None
     signals = read(
         source,
-        kind=wish.kind if kind.cuts else own.kind,
+        kind=wish.kind if kind.cuts and None not in shape else own.kind,
         size=size,
         channels=own.channels,
         select=wish.select,
@@ -81,17 +80,25 @@ def read_alike(
         # An array holds a run's columns and no others.
         columns=wish.columns or (own.columns if isinstance(source, str | Path) else None),
     )
-    if signals.shape != shape and not own.operator:  # the matrix checks measurements
-        had, got = ("x".join(map(str, some)) for some in (shape, signals.shape))
-        raise UserError(
-            f"{signals.source}: signals of shape {got}, but this run learned {had}; "
-            "give signals of that shape, or fit a new run with --set data.size"
-        )
+    if not own.operator:  # the matrix checks measurements
+        _check_shape(signals, shape)
     if wish.range is None and not own.operator:
         _check_units(signals, scale)
     if wish.range is None:
         signals = replace(signals, scale=scale)
     return replace(signals, columns=(), note="")
+
+
+def _check_shape(signals: Signals, shape: tuple[int | None, ...]) -> None:
+    """Refuse signals of another shape; None is any length."""
+    pairs = zip(shape, signals.shape, strict=False)
+    if len(shape) != len(signals.shape) or any(n not in (None, m) for n, m in pairs):
+        had = "x".join("any" if n is None else str(n) for n in shape)
+        got = "x".join(map(str, signals.shape))
+        raise UserError(
+            f"{signals.source}: signals of shape {got}, but this run learned {had}; "
+            "give signals of that shape, or fit a new run with --set data.size"
+        )
 
 
 def _check_units(signals: Signals, scale: Scale) -> None:

@@ -144,7 +144,7 @@ def tiles(
     cell = 2**model.network.stages
     cells = max(1, round(TILE ** (1 / len(size))) // cell)
     side = cells * cell
-    grid = _grid(model, (side,) * len(size))
+    grid = grid_over(model, (side,) * len(size))
     for index in itertools.product(*(range(-(-n // side)) for n in size)):
         x = model.network(window(tuple(i * cells for i in index), grid))[0]
         lengths = tuple(min(side, n - i * side) for i, n in zip(index, size, strict=True))
@@ -165,8 +165,8 @@ def _check(model: Model, size: Lengths) -> None:
         raise UserError(f"--size has {len(size)} lengths, this model's signals {len(native)}")
 
 
-def _grid(model: Model, size: Lengths) -> Lengths:
-    """The map that covers a signal of the given size."""
+def grid_over(model: Model, size: Lengths) -> Lengths:
+    """The map whose signal covers one of the given size."""
     cell, native = 2**model.network.stages, model.network.latent_shape[1:]
     return tuple(
         max(3, g + math.ceil((n - m) / cell))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from abprop.errors import UserError
@@ -23,7 +24,7 @@ from abprop.model import Model
 from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
 from abprop.residuals import Law, Residual
-from abprop.tasks.drawing import generate
+from abprop.tasks.drawing import generate, grid_over
 
 CANDIDATES = 512  # latents that are tried as starts
 
@@ -181,7 +182,8 @@ def recover(
     """Posterior draws of signals some entries of which are hidden.
 
     A draw is f(z) of one chain plus a residual: at observed entries y itself, at hidden ones drawn
-    given the observed residuals of the same chain. All chains of a block run side by side.
+    given the observed residuals of the same chain. All chains of a block run side by side. Where z
+    is a map, signals may be of any size: they are explained by one map that covers them.
 
     Args:
         model: the fitted model.
@@ -197,8 +199,11 @@ def recover(
     Yields:
         Blocks of `chunk` examples, in order.
     """
-    hidden = hidden.expand_as(y)
+    hidden, size = hidden.expand_as(y), y.shape[2:]
     y = torch.where(hidden, torch.zeros((), dtype=y.dtype, device=y.device), y)
+    if model.network.stationary:
+        y, hidden = _covered(model, y, hidden)
+    kept = (..., *(slice(n) for n in size))
     for rows in torch.arange(len(y), device=y.device).split(chunk):
         law, shown = residual.on(hidden[rows]), ~hidden[rows][:, None]
         noise = _each_chain(Noise(seed, "recover"), ids[rows], draws)
@@ -208,13 +213,23 @@ def recover(
         noise = _each_chain(Noise(seed, "residual"), ids[rows], draws)
         normal = noise.normal(tuple(y.shape[1:])).to(x).reshape(x.shape)
         e, expected = law.fill(rest, normal), law.fill(rest, torch.zeros_like(normal))
-        kept = y[rows][:, None]
+        seen = y[rows][:, None]
         yield Recovered(
             rows,
-            torch.where(shown, kept, x + e),
-            torch.where(shown, kept, x + expected).mean(1),
-            x.mean(1),
+            torch.where(shown, seen, x + e)[kept],
+            torch.where(shown, seen, x + expected).mean(1)[kept],
+            x.mean(1)[kept],
         )
+
+
+def _covered(model: Model, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Signals as large as the map over them makes, what is added of them hidden."""
+    grid = grid_over(model, tuple(y.shape[2:]))
+    native, cell = model.network.latent_shape[1:], 2**model.network.stages
+    sides = zip(model.network.signal_shape[1:], grid, native, y.shape[2:], strict=True)
+    more = [m + (g - n) * cell - length for m, g, n, length in sides]
+    pads = [n for after in reversed(more) for n in (0, after)]
+    return F.pad(y, pads), F.pad(hidden, pads, value=True)
 
 
 def _each_chain(noise: Noise, ids: Tensor, draws: int) -> Keyed:
@@ -229,7 +244,10 @@ def _chains(
     """Latents of `draws` chains of each example, (B K, *latent_shape)."""
     measured = law.A(y)
     model = model.at_sigma(law.sigma)
-    z, _ = solve(model, measured, law.A, chunk=chunk)
+    start = None
+    if model.network.stationary:
+        start = model.mean_latent(len(y), grid_over(model, tuple(y.shape[2:])))
+    z, _ = solve(model, measured, law.A, start=start, chunk=chunk)
     metric = Metric.plain(z, 0.1 * law.sigma)
     calibrate(model, measured, law.A, z, metric, noise[torch.arange(len(y)) * draws], chunk=chunk)
     rows = torch.arange(len(y), device=y.device).repeat_interleave(draws)
