@@ -294,7 +294,7 @@ def test_recover_masks_are_matched_by_name(
 
 
 def test_evaluate_what_was_hidden(veiled: Path, abprop: Command):
-    baselines = "mean,pca,biharmonic,linear,knn"
+    baselines = "mean,pca,biharmonic,linear,knn,white"
     done = abprop("evaluate", veiled, "--draws", "3", "--against", baselines, "--json")
     assert done.code == 0 and done.out.count("\n") == 1
     result = json.loads(done.out)
@@ -306,7 +306,7 @@ def test_evaluate_what_was_hidden(veiled: Path, abprop: Command):
     assert set(result["baselines"]) == set(baselines.split(","))
     for name, scores in result["baselines"].items():
         assert set(scores) == (
-            SCORES if name in ("mean", "pca") else SCORES - {"coverage90", "crps"}
+            SCORES if name in ("mean", "pca", "white") else SCORES - {"coverage90", "crps"}
         )
     # The mean of what is seen of an entry, over its hidden ones: a formula of three lines.
     hidden = hidden_by("P.4", (1, 8, 8), np.arange(24), 0)[:, 0]

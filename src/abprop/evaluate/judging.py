@@ -32,6 +32,7 @@ from abprop.model import Model
 from abprop.operators import Operator
 from abprop.say import Say, counted
 
+WHITE = "white"  # the paper's model beside the default: the same f, residuals independent
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 
@@ -51,7 +52,9 @@ class Run(textures.Run, Protocol):
     @property
     def residual(self) -> str: ...
     def given(self) -> Signals: ...
-    def posterior(self, signals: Signals, draws: int, progress: Say) -> Posterior: ...
+    def posterior(
+        self, signals: Signals, draws: int, progress: Say, residual: str | None = None
+    ) -> Posterior: ...
     def explained(self, signals: Signals) -> Iterator[Explained]: ...
 
 
@@ -97,16 +100,25 @@ def _checked(names: Sequence[str], known: Iterable[str], what: str) -> None:
 def _hidden(
     run: Run, signals: Signals, against: Sequence[str], draws: int, progress: Say
 ) -> dict[str, Any]:
-    _checked(against, baselines.FILLERS, "hidden parts")
+    _checked(against, (*baselines.FILLERS, WHITE), "hidden parts")
     truth, known, scored = _scored(signals)
     if not scored.any():
         raise UserError("nothing that was hidden can be scored: no example ever observes it")
     # Baselines first: they may refuse, and drawing takes long.
-    rows = _filled(run, signals, against, truth, scored, progress)
-    posterior = run.posterior(signals, draws, progress)
-    hidden, everything = recovery.score(
-        posterior, signals.unveiled(ASIDE), scored, known, draws, run.device, progress
-    )
+    fillers = [name for name in against if name != WHITE]
+    rows = _filled(run, signals, fillers, truth, scored, progress)
+
+    def answered(residual: str) -> tuple[Posterior, Scores, Scores]:
+        posterior, asked = (
+            run.posterior(signals, draws, progress, residual),
+            signals.unveiled(ASIDE),
+        )
+        told = recovery.score(posterior, asked, scored, known, draws, run.device, progress)
+        return posterior, *told
+
+    posterior, hidden, everything = answered(run.residual)
+    if WHITE in against:
+        rows[WHITE] = answered(WHITE)[1].result()
     result: dict[str, Any] = {"scored": "hidden", **hidden.result(), "all": everything.result()}
     result |= {"residual": run.residual, "draws": draws, "width": round(posterior.width, 4)}
     return result | ({"baselines": rows} if rows else {})

@@ -19,7 +19,7 @@ from abprop.data import ASIDE, Scale, Signals, set_aside
 from abprop.evaluate.scores import Scores, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
-from abprop.say import Say, counted
+from abprop.say import Say, counted, quiet
 
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED = 64  # examples whose uncertainty is checked
@@ -197,9 +197,12 @@ class Answer:
     names: tuple[str, ...]
 
 
-def answer(posterior: Posterior, signals: Signals, count: int, device: torch.device) -> Answer:
+def answer(
+    posterior: Posterior, signals: Signals, count: int, device: torch.device, progress: Say = quiet
+) -> Answer:
     """All of the signals with their hidden entries filled in."""
     scale, parts = signals.scale, []
+    progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {count} draws of each")
     for block in posterior.draws(signals, count, device):
         spread = block.draws.std(1, correction=1) if count > 1 else torch.zeros_like(block.mean)
         parts.append((

@@ -115,7 +115,7 @@ def _page(run: Run, signals: Signals, answer: Answer) -> Page:
         facts=[
             ("hidden", f"{100 * share:.1f} %"),
             ("standard deviation there", f"{spread:.3g} data units"),
-            ("residual", "correlated" if run.correlated else "white"),
+            ("residual", run.residual),
         ],
         notes=[
             "The recovered signal is the mean of the posterior; a single draw has the sharpness "

@@ -22,7 +22,7 @@ from abprop.noise import Noise
 from abprop.run import metrics
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
-from abprop.say import Say, counted, quiet
+from abprop.say import Say, quiet
 from abprop.sources import recognised
 
 
@@ -56,7 +56,7 @@ class Run:
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
-    _posterior: Posterior | None = field(default=None, repr=False)
+    _posteriors: dict[str, Posterior] = field(default_factory=dict, repr=False)
 
     @property
     def scale(self) -> Scale:
@@ -198,34 +198,35 @@ class Run:
 
     def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
         """The same for signals that were read."""
-        posterior = self.posterior(signals, draws, progress)
-        progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {draws} draws of each")
-        return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device)
+        posterior, signals = self.posterior(signals, draws, progress), signals.unveiled(ASIDE)
+        return recovery.answer(posterior, signals, draws, self.device, progress)
 
-    def posterior(self, signals: Signals, draws: int, progress: Say = quiet) -> Posterior:
-        """How this run answers for what is hidden of such signals, its width calibrated on them."""
+    def posterior(
+        self, signals: Signals, draws: int, progress: Say = quiet, residual: str | None = None
+    ) -> Posterior:
+        """How this run answers for what is hidden of such signals, its width calibrated on them.
+
+        Args:
+            signals, draws, progress: see `evaluate`.
+            residual: "correlated" or "white"; the run's own if None.
+        """
         if self.measured:
             raise UserError("this run learned from measurements, not from parts: use reconstruct")
-        if self._posterior is None:
+        residual = residual or self.residual
+        if residual not in self._posteriors:
             progress("fitting the law of the residuals")
             train = self.split.train.take(range(min(recovery.FITTED, len(self.names)))).stored()
-            self._posterior = recovery.answering(
-                self.learned, self.states, train, self.correlated, self._chunk, self.recipe.seed
-            )
+            how = (residual == "correlated", self._chunk, self.recipe.seed)
+            self._posteriors[residual] = recovery.answering(self.learned, self.states, train, *how)
         progress("calibrating the uncertainty on entries set aside")
         share = self.recipe.data.aside or recovery.SHARE
-        return recovery.calibrated(self._posterior, signals, draws, self.device, share)
-
-    @property
-    def correlated(self) -> bool:
-        """Whether residuals are taken to be correlated."""
-        asked = self.recipe.model.residual
-        return len(self.shape) > 1 if asked == "auto" else asked == "correlated"
+        return recovery.calibrated(self._posteriors[residual], signals, draws, self.device, share)
 
     @property
     def residual(self) -> str:
-        """ "correlated" or "white"."""
-        return "correlated" if self.correlated else "white"
+        """ "correlated" or "white": the law of what f leaves over."""
+        asked, neighbours = self.recipe.model.residual, len(self.shape) > 1
+        return asked if asked != "auto" else "correlated" if neighbours else "white"
 
     def evaluate(
         self,
@@ -255,8 +256,8 @@ class Run:
 
     def info(self) -> dict[str, Any]:
         """What this run is, with hashes of weights and latents."""
-        asked = self.recipe.train.iterations
-        return checkpoint.facts(self.folder, self.step, asked, self.model, self.meta["data"])
+        total = self.recipe.train.iterations
+        return checkpoint.facts(self.folder, self.step, total, self.model, self.meta["data"])
 
     @property
     def plane(self) -> bool:
