@@ -19,16 +19,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import ablation
 import faces
+import holes
 import likeness
 import minutes
 import objects
+import occlusion
 import reconstruction
 import textures
 from row import RESULTS, Row, Runner
 
 EXPERIMENTS = {
-    m.__name__: m for m in (objects, faces, reconstruction, textures, likeness, ablation, minutes)
-}
+    m.__name__: m
+    for m in (
+        objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes
+    )
+}  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
 
 

@@ -1,0 +1,103 @@
+"""Data with real holes: the sea's temperature under clouds, a view behind boats, a table.
+
+None has a truth in its holes, so some of what is observed is hidden as well and scored: single
+points and cloud-like blocks of the sea; behind each frame's boats the place where the boats are
+half a clip later; 30 % of a table's cells.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from row import RUNS, Row, Runner
+from sklearn.datasets import load_breast_cancer
+
+from abprop.data.hiding import hidden_by
+
+SEA, BOATS = "incomplete/alboran_sst.npz", "incomplete/boats_occluder_128.npz"
+SEA_RULES = {"scattered": "S.05", "clouds": "C.05"}
+
+
+def rows() -> list[Row]:
+    """Two ways of hiding the sea, one view, one table."""
+    sea = [Row("holes", f"sea-{name}", "", SEA, partial(_sea, name, rule), _degrees)
+           for name, rule in SEA_RULES.items()]  # fmt: skip
+    return [*sea, Row("holes", "background", "", BOATS, _background, _beside),
+            Row("holes", "table", "", "", _table, _beside)]  # fmt: skip
+
+
+# The sea --------------------------------------------------------------------------------------
+
+
+def _sea(name: str, rule: str, run: Runner) -> dict[str, Any]:
+    """Six days as the channels of one map, learned from crops of it."""
+    with np.load(run.data / SEA) as found:
+        days = found["sst"]
+    hidden = hidden_by(rule, (1, *days.shape[1:]), np.arange(len(days)), 0)[:, 0]
+    path = _kept(run, f"sea-{name}", days=days, hidden=hidden & ~np.isnan(days))
+    sets = ("--set", "data.kind=texture", "--masks", f"{path}:hidden", "--budget", "10m")
+    folder = RUNS / f"holes-sea-{name}"
+    fitted = run("fit", f"{path}:days", "--run", folder, *sets, "--json")
+    scores = run("evaluate", folder, "--against", "white,linear,biharmonic", "--json")
+    return {"fit": fitted, "mean of the days": _mean_of_days(days, hidden), **scores}
+
+
+def _mean_of_days(days: np.ndarray, hidden: np.ndarray) -> float:
+    """RMSE of the mean of what the other days show of a place; of the day, where none does."""
+    shown = np.where(hidden, np.nan, days)
+    seen = ~np.isnan(shown)
+    of_day = np.nanmean(shown, (1, 2), keepdims=True)
+    sums = np.where(seen, shown, 0).sum(0)
+    told = np.where(seen.any(0), sums / np.maximum(seen.sum(0), 1), of_day)
+    off = (told - days)[hidden & ~np.isnan(days)]
+    return float(np.sqrt(np.mean(off**2)))
+
+
+def _degrees(found: dict[str, Any]) -> str:
+    beside = {name: row["rmse_data"] for name, row in found["baselines"].items()}
+    beside |= {"mean of the days": found["mean of the days"]}
+    told = ", ".join(f"{name} {rmse:.3f}" for name, rmse in beside.items())
+    return f"{found['rmse_data']:.3f} degrees, coverage {found['coverage90']:.2f} ({told})"
+
+
+# Behind boats, and a table --------------------------------------------------------------------
+
+
+def _background(run: Runner) -> dict[str, Any]:
+    with np.load(run.data / BOATS) as found:
+        frames, boats = found["frames"], found["occluder"]
+    hidden = boats | np.roll(boats, len(boats) // 2, 0)
+    values = np.where(boats[..., None], np.float32(np.nan), frames.astype(np.float32))
+    path = _kept(run, "background", frames=values, hidden=hidden)
+    sets = ("--set", "data.range=0:255", "--masks", f"{path}:hidden", "--budget", "10m", "--json")
+    folder = RUNS / "holes-background"
+    fitted = run("fit", f"{path}:frames", "--run", folder, *sets)
+    return {"fit": fitted, **run("evaluate", folder, "--draws", 8, "--against",
+                                 "white,mean,pca", "--json")}  # fmt: skip
+
+
+def _table(run: Runner) -> dict[str, Any]:
+    """scikit-learn's breast cancer table, 569 rows of 30 numbers."""
+    path = _kept(run, "table", rows=load_breast_cancer().data.astype(np.float32))
+    run.commands.append("# table.npz: sklearn.datasets.load_breast_cancer().data")
+    folder = RUNS / "holes-table"
+    sets = ("--hide", "S.3", "--budget", "2m", "--json")
+    fitted = run("fit", f"{path}:rows", "--run", folder, *sets)
+    return {"fit": fitted, **run("evaluate", folder, "--against", "mean,pca,knn,iterative",
+                                 "--json")}  # fmt: skip
+
+
+def _beside(found: dict[str, Any]) -> str:
+    beside = ", ".join(f"{name} {row['mse']:.4f}" for name, row in found["baselines"].items())
+    told = f"mse {found['mse']:.4f}, coverage {found['coverage90']:.2f}, crps {found['crps']:.4f}"
+    return f"{told} ({beside})"
+
+
+def _kept(run: Runner, name: str, **arrays: np.ndarray) -> Path:
+    RUNS.mkdir(exist_ok=True)
+    path = RUNS / f"{name}.npz"
+    np.savez(path, **arrays)
+    return path
