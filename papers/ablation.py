@@ -3,16 +3,18 @@
 Parts: the prior that knows neighbours, factors at three scales, the term from draws. Without the
 first, a map's cells are drawn one by one (`gaussian`); without the second it has one scale of 16
 factors in cells of 32 pixels, the default before; without the third, which needs the first, the
-likelihood is all there is. Samples lie in papers/runs, to be looked at.
+likelihood is all there is. `picture` lays their samples side by side.
 """
 
 from __future__ import annotations
 
 import itertools
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from row import RUNS, Row, Runner
+from PIL import Image
+from row import PICTURES, RUNS, Row, Runner
 from textures import learned
 
 TEXTURES = ("pebbles__gatys", "water_bubbles__bubbly_0083")
@@ -24,20 +26,46 @@ WITHOUT = {
 }
 
 
+SUBSETS = [
+    parts
+    for count in range(len(WITHOUT), -1, -1)
+    for parts in itertools.combinations(WITHOUT, count)
+    if "neighbours" in parts or "draws" not in parts
+]
+PICTURE = PICTURES / "texture-ablation.webp"
+SHOWN, GAP = 256, 8  # pixels of each sample, and between them
+
+
 def rows() -> list[Row]:
     """Every subset of the parts that can be."""
     return [
         Row("ablation", f"{name.split('__')[0]}-{'-'.join(parts) or 'none'}", "",
             f"textures_256/{name}.png", partial(_measure, name, parts), _shown)
         for name in TEXTURES
-        for count in range(len(WITHOUT), -1, -1)
-        for parts in itertools.combinations(WITHOUT, count)
-        if "neighbours" in parts or "draws" not in parts
+        for parts in SUBSETS
     ]  # fmt: skip
 
 
+def picture() -> None:
+    """Corners of the samples, a texture a row, in the order of the rows; if all are there."""
+    files = [[_folder(name, parts).with_suffix(".png") for parts in SUBSETS] for name in TEXTURES]
+    if not all(file.exists() for row in files for file in row):
+        return
+    step = SHOWN + GAP
+    sheet = Image.new("RGB", (step * len(SUBSETS) - GAP, step * len(files) - GAP), "white")
+    for y, row in enumerate(files):
+        for x, file in enumerate(row):
+            corner = Image.open(file).convert("RGB").crop((0, 0, SHOWN, SHOWN))
+            sheet.paste(corner, (step * x, step * y))
+    sheet.save(PICTURE, quality=80)
+
+
+def _folder(name: str, parts: tuple[str, ...]) -> Path:
+    return RUNS / f"ablation-{name}-{'-'.join(parts) or 'none'}"
+
+
 def _measure(name: str, parts: tuple[str, ...], run: Runner) -> dict[str, Any]:
-    folder = RUNS / f"ablation-{name}-{'-'.join(parts) or 'none'}"
+    folder = _folder(name, parts)
     words = [word for part in WITHOUT if part not in parts for word in WITHOUT[part]]
     words += ["--set", "run.threads=1", "--budget", f"{MINUTES}m"]
     found = learned(run, f"textures_256/{name}.png", folder, *words)

@@ -52,6 +52,7 @@ def main() -> None:
             if wanted and not asked.table:
                 _run(runner, row)
     TABLE.write_text(table(), "utf-8")
+    ablation.picture()
     textures.GALLERY.write_text(textures.gallery(), "utf-8")
     print(f"table: {TABLE}")
 

@@ -9,6 +9,7 @@ from abprop.machine import available_memory
 
 PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
+TRIFLE = 2**20  # bytes: to ask how much is free takes a millisecond, for each of many pictures
 MEMORY_SHARE = 0.7
 BATCH = 64  # examples that learning holds as float32, at the least
 _REASON_LENGTH = 120
@@ -64,6 +65,8 @@ def check_memory(
         UserError: too large.
     """
     need = prod(shape) * (count * itemsize + 4 * min(count, batch))
+    if need <= TRIFLE:
+        return
     free = available_memory()
     if need > MEMORY_SHARE * free:
         each = "x".join(map(str, shape))
