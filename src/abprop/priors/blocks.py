@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,7 +95,8 @@ class Library:
         self.stride = self.side - 2 * self.rim
         counts = (len(maps), *(n - self.side + 1 for n in grid))
         chosen = evenly(math.prod(counts), MOST)
-        self.which, *within = torch.unravel_index(chosen, counts)
+        # numpy's: torch's own takes a second to import what it is made of.
+        self.which, *within = map(torch.from_numpy, np.unravel_index(chosen.numpy(), counts))
         self.within = torch.stack(within, 1)
         whole = (LEVELS * maps.float()).round().clamp(-FARTHEST, FARTHEST)
         weights = torch.full(grid, float(INNER))
@@ -105,6 +107,7 @@ class Library:
         self.sides = [d for d in itertools.product((-1, 0, 1), repeat=self.dims) if any(d)]
         self.pairs = {d: self._pair(blocks, cut, d) for d in self.sides}
         self.places = None if places is None else places[self.which].double() + self.within
+        self.same = None if self.places is None else self._same(self.places)
         self._solved = lru_cache(maxsize=256)(self._solve)
 
     @property
@@ -121,10 +124,11 @@ class Library:
         order = (0, *range(2, 2 + self.dims), 1, *range(2 + self.dims, 2 + 2 * self.dims))
         return z.permute(order)[(self.which, *self.within.T)].contiguous()
 
-    def _pair(self, blocks: Tensor, weights: Tensor, side: Cells) -> tuple[Tensor, Tensor, float]:
-        """Factors of D with the neighbour on one side: D(a, b) = left_a . right_b / scale.
+    def _pair(self, blocks: Tensor, weights: Tensor, side: Cells) -> tuple[Tensor, float]:
+        """D times a scale, whole numbers: of each block b on one side (rows) beside each a.
 
-        w_a w_b (a - b)^2 = (w_a a^2) w_b - 2 (w_a a) (w_b b) + w_a (w_b b^2), whole numbers.
+        w_a w_b (a - b)^2 = (w_a a^2) w_b - 2 (w_a a) (w_b b) + w_a (w_b b^2), one product of
+        matrices; looked up hundreds of times for every tile.
         """
         k, shared = self.side, self.side - self.stride
         here = [slice(k - shared, k) if s > 0 else slice(0, shared if s else k) for s in side]
@@ -140,7 +144,7 @@ class Library:
         left = torch.cat((wa * a * a, -2 * wa * a, wa), 1)
         right = torch.cat((wb, wb * b, wb * b * b), 1)
         scale = LEVELS**2 * (wa.mean() * wb.mean() * wa.shape[1]).item()
-        return left, right, scale
+        return right @ left.T, scale
 
     # Sites -------------------------------------------------------------------------------------
 
@@ -172,17 +176,23 @@ class Library:
         energy = torch.zeros(len(now), len(self.which), dtype=torch.float64)
         for side in self.sides:
             near, known = _beside(sites, now, side, wrap)
-            left, right, scale = self.pairs[side]
-            weight = 0.5 ** (sum(map(abs, side)) - 1)
-            energy[known] += (right[near[known]] @ left.T).double() * (weight / scale)
-        if self.places is not None:
+            table, scale = self.pairs[side]
+            weight = 0.5 ** (sum(map(abs, side)) - 1) / scale
+            energy += table[near].double().mul_(weight * known.double()[:, None])
+        if self.same is not None:
+            shown = torch.zeros(energy.shape, dtype=torch.uint8)
             reach = range(-APART, APART + 1)
             for step in itertools.product(reach, repeat=self.dims):
                 if any(step):
                     near, known = _beside(sites, now, step, wrap)
-                    apart = (self.places - self.places[near[known], None]).abs().amax(-1)
-                    energy[known] += FORBIDDEN * (apart < self.stride / 2)
+                    shown += self.same[near] & known[:, None]
+            energy += FORBIDDEN * shown
         return energy
+
+    def _same(self, places: Tensor) -> Tensor:
+        """Which blocks show a place that another one shows, bool (blocks, blocks)."""
+        apart = [(v[:, None] - v).abs() < self.stride / 2 for v in places.T]
+        return torch.stack(apart).all(0)
 
     # Windows of an endless map ----------------------------------------------------------------
 
@@ -313,12 +323,12 @@ def _colours(n: int, wrap: bool) -> Tensor:
 
 
 def _beside(sites: Tensor, now: Tensor, step: Cells, wrap: bool) -> tuple[Tensor, Tensor]:
-    """The block a step beside each of some sites, and whether there is one."""
+    """The block a step beside each of some sites, and whether there is one (else it is 0)."""
     lengths = torch.tensor(sites.shape)
     there = now + torch.tensor(step)
     inside = ((there >= 0) & (there < lengths)).all(1)
     near = sites[tuple((there % lengths).T)]
-    return near, (near >= 0) & (inside | wrap)
+    return near.clamp_min(0), (near >= 0) & (inside | wrap)
 
 
 def _choose(energy: Tensor, u: Tensor) -> Tensor:
