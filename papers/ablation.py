@@ -15,7 +15,7 @@ from typing import Any
 
 from PIL import Image
 from row import PICTURES, RUNS, Row, Runner
-from textures import learned
+from textures import ratios, trial
 
 TEXTURES = ("pebbles__gatys", "water_bubbles__bubbly_0083")
 MINUTES = 5
@@ -24,8 +24,6 @@ WITHOUT = {
     "scales": ("--set", "model.levels=1", "--set", "model.latent=16x5x5"),
     "draws": ("--set", "train.draws=0"),
 }
-
-
 SUBSETS = [
     parts
     for count in range(len(WITHOUT), -1, -1)
@@ -65,14 +63,9 @@ def _folder(name: str, parts: tuple[str, ...]) -> Path:
 
 
 def _measure(name: str, parts: tuple[str, ...], run: Runner) -> dict[str, Any]:
-    folder = _folder(name, parts)
     words = [word for part in WITHOUT if part not in parts for word in WITHOUT[part]]
-    words += ["--set", "run.threads=1", "--budget", f"{MINUTES}m"]
-    found = learned(run, f"textures_256/{name}.png", folder, *words)
-    run("sample", folder, "--size", "512x512", "-o", RUNS / f"{folder.name}.png")
-    return found
+    return trial(name, _folder(name, parts), run, *words, "--budget", f"{MINUTES}m")
 
 
 def _shown(found: dict[str, Any]) -> str:
-    keys = ("sample_ratio", "noise_ratio", "copy_ratio", "repeat_ratio")
-    return ", ".join(f"{key} {found['scores'][key]:.2f}" for key in keys)
+    return ratios(found, "sample_ratio", "noise_ratio", "copy_ratio", "repeat_ratio")

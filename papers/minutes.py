@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from row import RUNS, Row, Runner
-from textures import learned
+from textures import ratios, trial
 
 TEXTURES = ("pebbles__gatys", "water_bubbles__bubbly_0083", "coloured_candy__bumpy_0180")
 MINUTES = (5, 15, 60)
@@ -23,15 +23,9 @@ def rows() -> list[Row]:
 
 
 def _measure(name: str, minutes: int, run: Runner) -> dict[str, Any]:
-    folder = RUNS / f"minutes-{name}-{minutes}"
-    words = ("--set", "run.threads=1", "--budget", f"{minutes}m")
-    found = learned(run, f"textures_256/{name}.png", folder, *words)
-    run("sample", folder, "--size", "512x512", "-o", RUNS / f"{folder.name}.png")
-    return found
+    return trial(name, RUNS / f"minutes-{name}-{minutes}", run, "--budget", f"{minutes}m")
 
 
 def _shown(found: dict[str, Any]) -> str:
-    fitted, scores = found["fit"], found["scores"]
-    keys = ("sample_ratio", "noise_ratio", "copy_ratio")
-    told = ", ".join(f"{key} {scores[key]:.2f}" for key in keys)
-    return f"{fitted['iteration']} iterations, mse {fitted['mse']:.4f}: {told}"
+    told = ratios(found, "sample_ratio", "noise_ratio", "copy_ratio")
+    return f"{found['fit']['iteration']} iterations, mse {found['scores']['mse']:.4f}: {told}"

@@ -97,6 +97,18 @@ def learned(run: Runner, file: str, folder: Path, *fit: str, against: tuple[str,
     return {"fit": fitted, "scores": run("evaluate", folder, *against, "--json")}
 
 
+def trial(name: str, folder: Path, run: Runner, *fit: str) -> dict[str, Any]:
+    """The same on one core, with a sample to look at beside the run."""
+    found = learned(run, f"textures_256/{name}.png", folder, "--set", "run.threads=1", *fit)
+    run("sample", folder, "--size", "512x512", "-o", folder.with_suffix(".png"))
+    return found
+
+
+def ratios(found: dict[str, Any], *keys: str) -> str:
+    """Some scores in words."""
+    return ", ".join(f"{key} {found['scores'][key]:.2f}" for key in keys)
+
+
 def _shown(found: dict[str, Any]) -> str:
     scores = found["scores"]
     told = f"sample {scores['sample_ratio']:.2f}, copies {scores['copy_ratio']:.2f}"

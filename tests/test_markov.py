@@ -111,6 +111,14 @@ def test_a_cell_is_its_blocks_and_the_next_ones(grid: tuple[int, ...]) -> None:
     assert torch.equal(cut.row[0], drawn.row[0]) and (cut.weight == 1).all()
 
 
+def test_every_cell_of_blocks_that_do_not_fade_is_one_that_was_inferred() -> None:
+    prior, z = remembering((5, 6)), maps((5, 6))
+    composed = prior._known[0].window(Noise(0, "draws"), 0, (0, 0), (20, 20))
+    drawn = composed.cut().of(z).flatten(1).T
+    known = {tuple(cell) for cell in z.movedim(1, -1).reshape(-1, 3).tolist()}
+    assert all(tuple(cell) in known for cell in drawn.tolist())
+
+
 def test_blocks_that_agree_leave_no_trace() -> None:
     """Pieces of one plane, each beside the one that goes on where it ends."""
     field = torch.cartesian_prod(torch.arange(40.0), torch.arange(40.0)).reshape(40, 40, 2)

@@ -106,13 +106,10 @@ def _hidden(
         raise UserError("nothing that was hidden can be scored: no example ever observes it")
     # Baselines first: they may refuse, and drawing takes long.
     fillers = [name for name in against if name != WHITE]
-    rows = _filled(run, signals, fillers, truth, scored, progress)
+    rows, asked = _filled(run, signals, fillers, truth, scored, progress), signals.unveiled(ASIDE)
 
     def answered(residual: str) -> tuple[Posterior, Scores, Scores]:
-        posterior, asked = (
-            run.posterior(signals, draws, progress, residual),
-            signals.unveiled(ASIDE),
-        )
+        posterior = run.posterior(signals, draws, progress, residual)
         told = recovery.score(posterior, asked, scored, known, draws, run.device, progress)
         return posterior, *told
 

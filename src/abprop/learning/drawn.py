@@ -98,10 +98,10 @@ class Drawn:
         some = (self.noise.uniform(SHOWN, 3 * t) * len(self.train)).long()
         _, y, A = self.train.batch(some, made.device)
         hidden = getattr(A, "hidden", None)
-        x = self._explained(some if hidden is not None else some[:WINDOWS])
+        x = self._explained(some[:WINDOWS] if hidden is None else some)
         if hidden is not None:
             y = torch.where(hidden, x, y)
-        made = made + _tiled((y[:WINDOWS] - x[:WINDOWS]), made)
+        made = made + _tiled(y[:WINDOWS] - x[:WINDOWS], made)
         numbers = math.prod(self.train.signal_shape)
         scale = self.weight * numbers / (2 * self.model.likelihood.sigma**2)
         return scale * self._distance(made, y, hidden, t)
@@ -117,15 +117,14 @@ class Drawn:
     @torch.no_grad()
     def _explained(self, rows: Tensor) -> Tensor:
         """f(z) of some examples."""
-        return self.model.network(
-            self.latents.z[rows.to(self.latents.z.device) * self.latents.chains]
-        )
+        z = self.latents.z
+        return self.model.network(z[rows.to(z.device) * self.latents.chains])
 
     def _distance(self, made: Tensor, y: Tensor, hidden: Tensor | None, t: int) -> Tensor:
         turn = self.noise.at(torch.arange(len(STRIDES)), 3 * t + 2)
         directions = turn.normal((made.shape[1] * SIDE**2, DIRECTIONS)).to(made)
         directions = directions / directions.norm(dim=1, keepdim=True)
-        found = 0 * made.sum()
+        found = 0 * made.sum()  # has a gradient also where nothing can be compared
         for octave, (every, w) in enumerate(zip(STRIDES, directions, strict=True)):
             ours, theirs = (_patches(v, octave, every) for v in (made, y))
             if hidden is not None:

@@ -60,9 +60,8 @@ def make_model(
     network.reset(normal)
     sigma = 0.3 if settings.sigma == "learned" else float(settings.sigma)
     likelihood = Gaussian(sigma, min(settings.floor, sigma))
-    prior = PRIORS[settings.prior](settings.latent)
-    if isinstance(prior, Markov):
-        prior.factors = network.levels.factors
+    kind, latent = PRIORS[settings.prior], settings.latent
+    prior = Markov(latent, factors=network.levels.factors) if kind is Markov else kind(latent)
     return Model(network, prior, likelihood)
 
 

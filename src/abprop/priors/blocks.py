@@ -105,7 +105,10 @@ class Library:
                 weights.select(axis, end).fill_(RIM)
         blocks, cut = self._cut(whole), self._cut(weights.expand(len(maps), 1, *grid))
         self.sides = [d for d in itertools.product((-1, 0, 1), repeat=self.dims) if any(d)]
-        self.pairs = {d: self._pair(blocks, cut, d) for d in self.sides}
+        self.pairs: dict[Cells, tuple[Tensor, float]] = {}
+        for d in self.sides:  # b beside a is a on the other side of b
+            known = self.pairs.get(tuple(-s for s in d))
+            self.pairs[d] = self._pair(blocks, cut, d) if known is None else _turned(*known)
         self.places = None if places is None else places[self.which].double() + self.within
         self.same = None if self.places is None else self._same(self.places)
         self._solved = lru_cache(maxsize=256)(self._solve)
@@ -295,6 +298,10 @@ class Library:
             fade[first, 0] = fade[last, -1] = FADE
         own = (site, self.rim + cell, *(1 - fade for fade in fading))
         return [own, (site + beside, self.rim + cell - self.stride * beside, *fading)]
+
+
+def _turned(table: Tensor, scale: float) -> tuple[Tensor, float]:
+    return table.T.contiguous(), scale
 
 
 def _outer(shares: Sequence[Tensor], factors: int) -> Tensor:

@@ -298,24 +298,23 @@ class Run:
         """
         if isinstance(source, Signals):
             return source
-        if source is None:
-            if masks is None and hide is None:
-                return self._own_signals()
-            raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
+        if source is None and masks is None and hide is None:
+            return self._own_signals()
         return self._alike(source, self.shape, sets, masks, hide)
 
     def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
         """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""
         if not self.kind.cuts or isinstance(source, Signals):
             return self.given(source, sets, *hidden)
-        if source is None:
-            self.given(source, sets, *hidden)  # refuses what hides more
+        if source is None and not any(rule is not None for rule in hidden):
             return self.signals
         return self._alike(source, (self.shape[0], *(None for _ in self.shape[1:])), sets, *hidden)
 
     def _alike(
         self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
     ) -> Signals:
+        if source is None:
+            raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
         wish = compose(None, sets).data
         return read_alike(source, self.recipe, self.kind, shape, self.scale, wish, *hidden)
 

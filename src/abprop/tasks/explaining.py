@@ -244,9 +244,8 @@ def _chains(
     """Latents of `draws` chains of each example, (B K, *latent_shape)."""
     measured = law.A(y)
     model = model.at_sigma(law.sigma)
-    start = None
-    if model.network.stationary:
-        start = model.mean_latent(len(y), grid_over(model, tuple(y.shape[2:])))
+    grid = grid_over(model, tuple(y.shape[2:])) if model.network.stationary else None
+    start = model.mean_latent(len(y), grid)
     z, _ = solve(model, measured, law.A, start=start, chunk=chunk)
     metric = Metric.plain(z, 0.1 * law.sigma)
     calibrate(model, measured, law.A, z, metric, noise[torch.arange(len(y)) * draws], chunk=chunk)
