@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from abprop.residuals.sparse import Rows
 from abprop.residuals.stationary import Stationary
 
 NEAR = 16  # predecessors of an entry
@@ -43,6 +45,16 @@ class Field:
     observed: Tensor
     waves: list[Tensor]
 
+    @cached_property
+    def whitening(self) -> tuple[Rows, Rows]:
+        """B of u = B e, rows of hidden entries empty, and B^T."""
+        rows = self.observed.nonzero()[:, 0]
+        scale = 1 / self.deviation[rows, None]
+        columns = torch.cat((rows[:, None], self.near[rows]), 1)
+        values = torch.cat((scale, -self.weight[rows] * scale), 1)
+        forward = Rows.of(rows, columns, values, len(self.observed))
+        return forward, forward.transposed
+
     def to(self, device: torch.device | str) -> Field:
         """The same on another device."""
         return Field(
@@ -61,8 +73,21 @@ def field(covariance: Stationary, hidden: Tensor) -> Field:
         covariance: of the residual.
         hidden: bool (C, *size).
     """
+    apart, channels = _apart(covariance), len(hidden)
+    alike = apart == FAR and bool((hidden == hidden[:1]).all())  # then one channel tells them all
+    near, known, waves = _search(hidden[:1] if alike else hidden, apart)
+    if alike:
+        side, rows = len(near), torch.arange(channels)[:, None]
+        near = (near + side * rows[..., None]).flatten(0, 1)
+        known = known.repeat(channels, 1)
+        waves = [(wave + side * rows).flatten() for wave in waves]
+    weight, variance = _weights(covariance, tuple(hidden.shape), near, known)
+    return Field(near, weight, variance.sqrt(), ~hidden.flatten(), waves)
+
+
+def _search(hidden: Tensor, apart: float) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Predecessors of each entry, which of them there are, and the waves of what is hidden."""
     shape = tuple(hidden.shape)
-    apart = _apart(covariance)
     together = apart < FAR
     places = torch.cartesian_prod(*(torch.arange(n) for n in shape)).reshape(-1, len(shape))
     where = places.float()
@@ -83,8 +108,7 @@ def field(covariance: Stationary, hidden: Tensor) -> Field:
         if mask[now[0]]:
             waves.append(now)
         start += length
-    weight, variance = _weights(covariance, shape, near, known)
-    return Field(near, weight, variance.sqrt(), ~mask, waves)
+    return near, known, waves
 
 
 def _apart(covariance: Stationary) -> float:

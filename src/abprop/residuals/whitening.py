@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from abprop.residuals.neighbours import Field
+from abprop.residuals.sparse import block_diagonal
 
 
 class Whitened:
@@ -34,7 +34,7 @@ class Whitened:
 
     def vjp(self, x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """B turn^T x and  v -> turn B^T v."""
-        forward, backward = self._prepared(x.device)
+        forward, backward = self._prepared()
         copies = len(x) // self._distinct
         turned = torch.einsum("ab,na...->nb...", self.turn, x).reshape(len(x), -1)
         shape = x.shape
@@ -63,12 +63,11 @@ class Whitened:
             len(firsts) if even and copies * len(firsts) == len(self.fields) else len(self.fields)
         )
 
-    def _prepared(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _prepared(self) -> tuple[Tensor, Tensor]:
         if self._matrices is None:
-            step = len(self.fields) // self._distinct
-            parts = [_sparse(field) for field in self.fields[::step]]
-            whole = _block_diagonal(parts, len(self.fields[0].observed), device)
-            self._matrices = whole, _rows_of(whole.to_sparse_coo().T)
+            parts = [f.whitening for f in self.fields[:: len(self.fields) // self._distinct]]
+            forward, backward = zip(*parts, strict=True)
+            self._matrices = block_diagonal(forward), block_diagonal(backward)
         return self._matrices
 
 
@@ -76,34 +75,3 @@ def _apply(matrix: Tensor, v: Tensor, copies: int) -> Tensor:
     """The block-diagonal matrix on each of (U copies, D)."""
     columns = v.reshape(-1, copies, v.shape[1]).movedim(1, -1).reshape(-1, copies)
     return (matrix @ columns).reshape(-1, v.shape[1], copies).movedim(-1, 1).reshape(v.shape)
-
-
-def _sparse(field: Field) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and values of one example's whitening; rows of hidden entries are empty."""
-    rows = field.observed.nonzero()[:, 0]
-    scale = 1 / field.deviation[rows]
-    columns = torch.cat((rows[:, None], field.near[rows]), 1)
-    values = torch.cat((scale[:, None], -field.weight[rows] * scale[:, None]), 1)
-    return rows[:, None].expand_as(columns).flatten(), columns.flatten(), values.flatten()
-
-
-def _block_diagonal(
-    parts: list[tuple[Tensor, Tensor, Tensor]], side: int, device: torch.device
-) -> Tensor:
-    rows = torch.cat([part[0] + i * side for i, part in enumerate(parts)])
-    columns = torch.cat([part[1] + i * side for i, part in enumerate(parts)])
-    values = torch.cat([part[2] for part in parts])
-    kept = values != 0
-    size = (len(parts) * side,) * 2
-    where = torch.stack((rows[kept], columns[kept]))
-    whole = torch.sparse_coo_tensor(
-        where, values[kept], size, device=device, check_invariants=False
-    )
-    return _rows_of(whole)
-
-
-def _rows_of(matrix: Tensor) -> Tensor:
-    """A COO matrix by rows."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse")  # torch calls them beta at first use
-        return matrix.coalesce().to_sparse_csr()
