@@ -111,6 +111,16 @@ def test_what_is_hidden_says_nothing_to_fillers(name: str):
         assert sd is None or (np.array_equal(sd, one.sd) and np.isfinite(sd).all())
 
 
+@pytest.mark.parametrize("name", ["pca", "biharmonic", "linear"])
+def test_channels_may_lie_last_in_memory(name: str):
+    train, gone, test, asked = data(name)
+    last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in (train, test)]
+    there = [np.moveaxis(x, -1, 1) for x in last]
+    one = fill(name, train, gone, test, np.broadcast_to(asked, test.shape), 6)
+    two = fill(name, there[0], gone, there[1], np.broadcast_to(asked, test.shape), 6)
+    assert np.array_equal(one.mean, two.mean)
+
+
 @pytest.mark.parametrize("name", FILLERS)
 def test_channels_with_masks_of_their_own(name: str):
     train, gone, test, _ = data(name)

@@ -141,6 +141,25 @@ def test_fit_finds_the_covariance_through_holes(shape: tuple[int, ...]) -> None:
     assert torch.linalg.eigvalsh((power + power.mH) / 2).min() > -1e-3
 
 
+@pytest.mark.parametrize("shape", [(1, 200), (1, 32, 32), (2, 24, 24), (1, 10, 12, 10)])
+def test_few_pairs_leave_no_floor(shape: tuple[int, ...]) -> None:
+    # A mean over 5 entries along each axis: of its finest frequencies most that is seen is noise.
+    random = torch.Generator().manual_seed(2)
+    flat = torch.randn(50, *shape, generator=random).flatten(0, 1)[:, None]
+    pool = (torch.nn.AvgPool1d, torch.nn.AvgPool2d, torch.nn.AvgPool3d)[len(shape) - 2](5, 1, 2)
+    e = pool(flat).reshape(50, *shape)
+    hidden = torch.rand(50, 1, *shape[1:], generator=random) < 0.8
+    found = residuals.fit(torch.where(hidden, torch.nan, e), ~hidden)
+    seen = e.square()[~hidden.expand_as(e)].mean()
+    assert found.variance.mean() / seen == pytest.approx(1, abs=0.06)
+    law = found.on(hidden.expand_as(e))
+    off = law.fill(e[:, None], torch.zeros_like(e)[:, None])[:, 0] - e
+    drawn = law.fill(e[:, None], torch.randn(e[:, None].shape, generator=random))[:, 0] - e
+    where = hidden.expand_as(e)
+    expected = (drawn - off).square()[where].mean()
+    assert off.square()[where].mean() / expected == pytest.approx(1, abs=0.25)
+
+
 def test_turned_channels_are_uncorrelated() -> None:
     e = draws((2, 12, 11), 600)
     e = torch.stack((e[:, 0], 0.5 * e[:, 0] + e[:, 1]), 1)

@@ -52,7 +52,7 @@ def fill(
 
 
 def _veiled(x: np.ndarray, hidden: np.ndarray | None) -> np.ndarray:
-    x = np.asarray(x, dtype=np.float32)
+    x = np.ascontiguousarray(x, dtype=np.float32)
     return x if hidden is None else np.where(hidden, np.float32(np.nan), x)
 
 

@@ -9,6 +9,8 @@ from abprop.noise import has_doubles
 from abprop.residuals.laws import Covariance
 
 REACH = 0.4  # of the shortest side: lags beyond are tapered away
+BANDS = 16  # of frequency, from the mean to the finest
+TRACE = 1e-6  # of its power is left to a band in which noise had the upper hand
 
 
 def fit(residual: Tensor, observed: Tensor, *, turned: bool = True) -> Covariance:
@@ -48,15 +50,35 @@ def _pairs(e: Tensor) -> Tensor:
 
 
 def _definite(table: Tensor) -> Tensor:
-    """The nearest covariance: distant lags tapered, negative powers of the spectrum removed."""
+    """A covariance near the table: distant lags tapered, no negative power, as much in each band.
+
+    Where there is little power the spectrum is mostly the noise of few pairs, half of it below
+    zero. To remove that alone would leave a floor, and neighbours would seem to say less than they
+    do; so what is left is scaled to each channel's power in the band, which is hardly noisy.
+    """
     size, axes = table.shape[2:], tuple(range(2, table.ndim))
-    lags = [torch.fft.fftfreq(n, 1 / n, dtype=table.dtype, device=table.device) for n in size]
-    grids = torch.meshgrid(*lags, indexing="ij")
-    squared = torch.stack(grids).square().sum(0)
+    lags = _grid([torch.fft.fftfreq(n, 1 / n) for n in size]).to(table)
     reach = REACH * min(size) / 2
-    spectrum = torch.fft.fftn(table * torch.exp(-squared / (2 * reach**2)), dim=axes)
-    matrices = spectrum.movedim((0, 1), (-2, -1))
-    values, vectors = torch.linalg.eigh((matrices + matrices.mH) / 2)
-    kept = values.clamp_min(0).to(vectors.dtype)
-    whole = (vectors * kept[..., None, :]) @ vectors.mH
-    return torch.fft.ifftn(whole.movedim((-2, -1), (0, 1)), dim=axes).real
+    taper = torch.exp(-lags.square().sum(0) / (2 * reach**2))
+    spectrum = torch.fft.fftn(table * taper, dim=axes).movedim((0, 1), (-2, -1))
+    spectrum = (spectrum + spectrum.mH) / 2
+    values, vectors = torch.linalg.eigh(spectrum)
+    kept = (vectors * values.clamp_min(0).to(vectors.dtype)[..., None, :]) @ vectors.mH
+    frequency = _grid([torch.fft.fftfreq(n) for n in size]).to(table).square().sum(0).sqrt()
+    band = (frequency * ((BANDS - 1) / frequency.max())).round().long()
+    told, left = _power(spectrum, band), _power(kept, band)
+    gain = (told / left.clamp_min(1e-30)).clamp(TRACE, 1)
+    gain = (gain * told.sum(0) / (gain * left).sum(0).clamp_min(1e-30)).sqrt()[band]
+    kept = gain[..., None] * kept * gain[..., None, :]
+    return torch.fft.ifftn(kept.movedim((-2, -1), (0, 1)), dim=axes).real
+
+
+def _grid(axes: list[Tensor]) -> Tensor:
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def _power(spectrum: Tensor, band: Tensor) -> Tensor:
+    """Of each channel in each band, (BANDS, C)."""
+    each = spectrum.diagonal(dim1=-2, dim2=-1).real.flatten(0, -2)
+    total = torch.zeros(BANDS, each.shape[1], dtype=each.dtype, device=each.device)
+    return total.index_add_(0, band.flatten(), each)

@@ -27,6 +27,7 @@ from abprop.residuals import Law, Residual
 from abprop.tasks.drawing import generate, grid_over
 
 CANDIDATES = 512  # latents that are tried as starts
+TO_START = 60  # of the solver's steps bring a chain near enough to the mode to walk on from there
 
 
 def reconstruct(
@@ -176,7 +177,7 @@ def recover(
     draws: int,
     ids: Tensor,
     seed: int = 0,
-    steps: int = 60,
+    steps: int = 20,
     chunk: int = 64,
 ) -> Iterator[Recovered]:
     """Posterior draws of signals some entries of which are hidden.
@@ -193,7 +194,7 @@ def recover(
         draws: K, chains of each example.
         ids: what keys each example's noise, (B,).
         seed: of that noise.
-        steps: Langevin steps of a chain from the most probable z.
+        steps: Langevin steps of a chain, which forgets half of where it was in each.
         chunk: chains in one pass.
 
     Yields:
@@ -246,7 +247,7 @@ def _chains(
     model = model.at_sigma(law.sigma)
     grid = grid_over(model, tuple(y.shape[2:])) if model.network.stationary else None
     start = model.mean_latent(len(y), grid)
-    z, _ = solve(model, measured, law.A, start=start, chunk=chunk)
+    z, _ = solve(model, measured, law.A, start=start, steps=TO_START, chunk=chunk)
     metric = Metric.plain(z, 0.1 * law.sigma)
     calibrate(model, measured, law.A, z, metric, noise[torch.arange(len(y)) * draws], chunk=chunk)
     rows = torch.arange(len(y), device=y.device).repeat_interleave(draws)
