@@ -13,9 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from row import PICTURES, RUNS, Row, Runner
-from textures import ratios, trial
+from textures import lay, ratios, trial
 
 TEXTURES = ("pebbles__gatys", "water_bubbles__bubbly_0083")
 MINUTES = 5
@@ -30,8 +29,6 @@ SUBSETS = [
     for parts in itertools.combinations(WITHOUT, count)
     if "neighbours" in parts or "draws" not in parts
 ]
-PICTURE = PICTURES / "texture-ablation.webp"
-SHOWN, GAP = 256, 8  # pixels of each sample, and between them
 
 
 def rows() -> list[Row]:
@@ -46,16 +43,8 @@ def rows() -> list[Row]:
 
 def picture() -> None:
     """Corners of the samples, a texture a row, in the order of the rows; if all are there."""
-    files = [[_folder(name, parts).with_suffix(".png") for parts in SUBSETS] for name in TEXTURES]
-    if not all(file.exists() for row in files for file in row):
-        return
-    step = SHOWN + GAP
-    sheet = Image.new("RGB", (step * len(SUBSETS) - GAP, step * len(files) - GAP), "white")
-    for y, row in enumerate(files):
-        for x, file in enumerate(row):
-            corner = Image.open(file).convert("RGB").crop((0, 0, SHOWN, SHOWN))
-            sheet.paste(corner, (step * x, step * y))
-    sheet.save(PICTURE, quality=80)
+    lay([[_folder(name, parts).with_suffix(".png") for parts in SUBSETS] for name in TEXTURES],
+        PICTURES / "texture-ablation.webp")  # fmt: skip
 
 
 def _folder(name: str, parts: tuple[str, ...]) -> Path:

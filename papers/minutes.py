@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from row import RUNS, Row, Runner
-from textures import ratios, trial
+from row import PICTURES, RUNS, Row, Runner
+from textures import lay, ratios, trial
 
 TEXTURES = ("pebbles__gatys", "water_bubbles__bubbly_0083", "coloured_candy__bumpy_0180")
 MINUTES = (5, 15, 60)
@@ -22,8 +23,18 @@ def rows() -> list[Row]:
     ]  # fmt: skip
 
 
+def picture() -> None:
+    """Corners of the samples, a texture a row, the longest learned last; if all are there."""
+    lay([[_folder(name, m).with_suffix(".png") for m in MINUTES] for name in TEXTURES],
+        PICTURES / "texture-minutes.webp")  # fmt: skip
+
+
+def _folder(name: str, minutes: int) -> Path:
+    return RUNS / f"minutes-{name}-{minutes}"
+
+
 def _measure(name: str, minutes: int, run: Runner) -> dict[str, Any]:
-    return trial(name, RUNS / f"minutes-{name}-{minutes}", run, "--budget", f"{minutes}m")
+    return trial(name, _folder(name, minutes), run, "--budget", f"{minutes}m")
 
 
 def _shown(found: dict[str, Any]) -> str:

@@ -53,6 +53,7 @@ def main() -> None:
                 _run(runner, row)
     TABLE.write_text(table(), "utf-8")
     ablation.picture()
+    minutes.picture()
     textures.GALLERY.write_text(textures.gallery(), "utf-8")
     print(f"table: {TABLE}")
 

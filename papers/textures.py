@@ -41,7 +41,7 @@ VISTEX = (
 )  # fmt: skip
 FREE = ("brick", "grass", "gravel")  # scikit-image's, CC0: the gallery shows these beside samples
 RIVALS = ("quilting", "tiles", "phase")
-SIDE, GAP = 256, 8  # pixels of a free picture that are learned, and between it and its sample
+SIDE, GAP = 256, 8  # pixels of a picture that are learned or shown, and between two pictures
 
 
 def rows() -> list[Row]:
@@ -102,6 +102,19 @@ def trial(name: str, folder: Path, run: Runner, *fit: str) -> dict[str, Any]:
     found = learned(run, f"textures_256/{name}.png", folder, "--set", "run.threads=1", *fit)
     run("sample", folder, "--size", "512x512", "-o", folder.with_suffix(".png"))
     return found
+
+
+def lay(files: list[list[Path]], picture: Path) -> None:
+    """A sheet of corners of samples, row by row; if all of them are there."""
+    if not all(file.exists() for row in files for file in row):
+        return
+    step = SIDE + GAP
+    sheet = Image.new("RGB", (step * len(files[0]) - GAP, step * len(files) - GAP), "white")
+    for y, row in enumerate(files):
+        for x, file in enumerate(row):
+            corner = Image.open(file).convert("RGB").crop((0, 0, SIDE, SIDE))
+            sheet.paste(corner, (step * x, step * y))
+    sheet.save(picture, quality=80)
 
 
 def ratios(found: dict[str, Any], *keys: str) -> str:
