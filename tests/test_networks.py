@@ -97,9 +97,10 @@ def test_a_larger_map_is_a_larger_signal_and_the_same_function(latent, signal, l
 
 def test_images_are_laid_out_channels_last_and_bfloat16_stays_close() -> None:
     exact, fast = conv((6,), (3, 64, 64), torch.float32), conv((6,), (3, 64, 64), torch.bfloat16)
-    z = torch.randn(3, 6)
+    z = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     assert fast(z).dtype == torch.float32
-    assert (fast(z) - exact(z)).abs().max() < 0.05
+    # As far off, in the mean, as one rounding of a number near 1; single entries may be further.
+    assert (fast(z) - exact(z)).square().mean().sqrt() < 2**-8
     assert all(p.dtype == torch.float32 for p in fast.parameters())
 
 
