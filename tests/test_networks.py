@@ -99,8 +99,9 @@ def test_images_are_laid_out_channels_last_and_bfloat16_stays_close() -> None:
     exact, fast = conv((6,), (3, 64, 64), torch.float32), conv((6,), (3, 64, 64), torch.bfloat16)
     z = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     assert fast(z).dtype == torch.float32
-    # One unit in the last place of a number above 1, in the mean; single entries may be further.
-    assert (fast(z) - exact(z)).square().mean().sqrt() < 2**-7
+    off = fast(z) - exact(z)
+    assert off.abs().max() < 0.05
+    assert off.square().mean().sqrt() < 2**-7  # a unit in the last place of a number above 1
     assert all(p.dtype == torch.float32 for p in fast.parameters())
 
 

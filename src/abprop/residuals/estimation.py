@@ -57,24 +57,22 @@ def _definite(table: Tensor) -> Tensor:
     do; so what is left is scaled to each channel's power in the band, which is hardly noisy.
     """
     size, axes = table.shape[2:], tuple(range(2, table.ndim))
-    lags = _grid([torch.fft.fftfreq(n, 1 / n) for n in size]).to(table)
+    along = [torch.fft.fftfreq(n, dtype=table.dtype, device=table.device) for n in size]
+    waves = torch.meshgrid(*along, indexing="ij")
+    lags = [n * wave for n, wave in zip(size, waves, strict=True)]
     reach = REACH * min(size) / 2
-    taper = torch.exp(-lags.square().sum(0) / (2 * reach**2))
+    taper = torch.exp(-torch.stack(lags).square().sum(0) / (2 * reach**2))
     spectrum = torch.fft.fftn(table * taper, dim=axes).movedim((0, 1), (-2, -1))
     spectrum = (spectrum + spectrum.mH) / 2
     values, vectors = torch.linalg.eigh(spectrum)
     kept = (vectors * values.clamp_min(0).to(vectors.dtype)[..., None, :]) @ vectors.mH
-    frequency = _grid([torch.fft.fftfreq(n) for n in size]).to(table).square().sum(0).sqrt()
+    frequency = torch.stack(waves).square().sum(0).sqrt()
     band = (frequency * ((BANDS - 1) / frequency.max())).round().long()
     told, left = _power(spectrum, band), _power(kept, band)
     gain = (told / left.clamp_min(1e-30)).clamp(TRACE, 1)
     gain = (gain * told.sum(0) / (gain * left).sum(0).clamp_min(1e-30)).sqrt()[band]
     kept = gain[..., None] * kept * gain[..., None, :]
     return torch.fft.ifftn(kept.movedim((-2, -1), (0, 1)), dim=axes).real
-
-
-def _grid(axes: list[Tensor]) -> Tensor:
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
 def _power(spectrum: Tensor, band: Tensor) -> Tensor:
