@@ -139,12 +139,13 @@ def _page(run: Run, signals, answer: Answer, folder: Path) -> str:
 # Width and law --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [4, 8, 39])
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.7])
-def test_the_width_makes_intervals_true(factor: float):
+def test_the_width_makes_intervals_true(factor: float, count: int):
     random = torch.Generator().manual_seed(0)
     mean = torch.randn(4000, generator=random)
     truth = mean + factor * torch.randn(4000, generator=random)
-    draws = mean[:, None] + torch.randn(4000, 39, generator=random)
+    draws = mean[:, None] + torch.randn(4000, count, generator=random)
     # 4,000 entries: a tenth of them outside tells the ratio of widths to about 2 %.
     assert recovery._width(truth, mean, draws) == pytest.approx(factor, rel=0.08)
 
@@ -180,7 +181,7 @@ def test_a_runs_own_signals_are_calibrated_on_what_it_never_saw(
 
     monkeypatch.setattr(recovery.Posterior, "draws", spied)
     with pytest.raises(InterruptedError):
-        recovery.calibrated(posterior, run.signals, 3, run.device, run.recipe.data.aside)
+        recovery.calibrated([posterior], run.signals, 3, run.device, run.recipe.data.aside)
     (some,) = seen
     assert len(some) > 10
     for name, codes in zip(some.names, some.codes(range(len(some))), strict=True):
@@ -197,7 +198,6 @@ def test_a_run_passes_its_share_on(known: Run, veiled: Path, monkeypatch: pytest
         return posterior
 
     monkeypatch.setattr(recovery, "calibrated", spied)
-    monkeypatch.setattr(recovery, "refined", lambda posterior, train, device: posterior)
     load(veiled).posterior(known.signals, 3)
     known.posterior(known.signals, 3)
     assert shares == [0.1, recovery.SHARE]
@@ -212,14 +212,40 @@ def test_learning_sees_nothing_that_was_set_aside(veiled: Path):
     np.testing.assert_array_equal(train == SECRET, hidden)
 
 
-def test_a_law_that_is_asked_to_be_white(faces: Path, veiled: Path):
+def test_a_law_that_is_asked_to_be_white(faces: Path):
     run = load(faces)
     train = run.split.train
-    law = recovery.residual_law(run.learned, run.states[: len(train)], train, False)
+    (law,) = recovery.residual_laws(run.learned, run.states[: len(train)], train, False)
     assert isinstance(law, White)
-    found = recovery.Posterior(run.learned, law, 16)
-    assert recovery.refined(found, train, run.device) is found
     assert run.residual == "correlated", "pictures have neighbours"
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_deviations_from_a_mean_have_the_variance_of_the_signal(count: int):
+    random = torch.Generator().manual_seed(count)
+    y = 3 + 0.5 * torch.randn(count, 2, 300, 40, generator=random)
+    observed = torch.rand(count, 1, 300, 40, generator=random) < 0.7
+    found, where = recovery._about_mean(torch.where(observed, y, torch.nan), observed)
+    assert (where <= observed).all() and where.any()
+    # Of 12,000 numbers at least: a deviation to 1 %.
+    assert found[where.expand_as(y)].std().item() == pytest.approx(0.5, rel=0.03)
+
+
+def test_the_law_that_tells_more_of_what_was_set_aside_is_taken(known: Run, shelf: Path):
+    signals = known.given(shelf / "other.npy", ("data.limit=8",), hide="P.4")
+    train = known.split.train.stored()
+    own, *others = recovery.answering(known.learned, known.states, train, True, 16, 0)
+    assert len(others) == 1
+    absurd = recovery.replace(own, residual=White(30.0))
+    for candidates in ([own, absurd], [absurd, own]):
+        best = recovery.calibrated(candidates, signals, 3, known.device)
+        assert best.residual is own.residual
+
+
+def test_one_picture_over_and_over_has_one_law(known: Run):
+    same = known.given(np.repeat(blobs(1), 5, 0))
+    laws = recovery.residual_laws(known.learned, known.states[:5], same, True)
+    assert len(laws) == 1, "nothing deviates from the mean"
 
 
 # The command line -----------------------------------------------------------------------------

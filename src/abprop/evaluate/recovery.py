@@ -7,7 +7,7 @@ calibrated on observed entries that were set aside, never on any that are scored
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,15 +16,17 @@ from torch import Tensor
 
 from abprop import residuals, tasks
 from abprop.data import ASIDE, Scale, Signals, set_aside
-from abprop.evaluate.scores import Scores, quantiles
+from abprop.evaluate.scores import Scores, crps, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
 from abprop.say import Say, counted, quiet
 
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED = 64  # examples whose uncertainty is checked
+COMPARED, FEW = 32, 4  # examples, and draws of each, by which laws of residuals are compared
 SHARE = 0.02  # of the observed entries are set aside for that
 NARROWEST, WIDEST = 0.25, 4.0
+ROUNDING = 1e-10  # of squares in model units: what is left of deviations where all are alike
 
 
 @dataclass(frozen=True)
@@ -83,92 +85,125 @@ class Block:
 # The law of the residuals, and its width ------------------------------------------------------
 
 
-def residual_law(model: Model, z: Tensor, signals: Signals, correlated: bool) -> Residual:
-    """The law of y - f(z), from observed entries of the examples that were learned from.
+def residual_laws(model: Model, z: Tensor, signals: Signals, correlated: bool) -> list[Residual]:
+    """What the law of y - f(z) may be, from observed entries of the examples learned from.
 
     Args:
         model, z: as learned; z are the chains' last states, draws from the posterior.
         signals: the examples of these z.
-        correlated: by a stationary covariance; else white, with the model's sigma.
+        correlated: by stationary covariances; else white, with the model's sigma.
+
+    Returns:
+        One white law; or that of what f leaves over where it was learned, and that of what a mean
+        leaves over. The first is too sure where f has learned little of what is hidden; the second
+        trusts neighbours more than f. Which one is better shows on what was set aside.
     """
     if not correlated:
-        return White(model.likelihood.sigma.item())
+        return [White(model.likelihood.sigma.item())]
     rows = torch.arange(min(FITTED, len(z), len(signals)))
     y, hidden = signals.batch(rows)
     x = tasks.generate(model, z[rows]).cpu()
     observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
-    return residuals.fit(y - x, observed, turned=observed.shape[1] == 1 or hidden is None)
+    turned = observed.shape[1] == 1 or hidden is None
+    deviation, where = _about_mean(y, observed)
+    found: list[Residual] = [residuals.fit(y - x, observed, turned=turned)]
+    if deviation[where.expand_as(y)].square().sum() > ROUNDING * where.sum():
+        found.append(residuals.fit(deviation, where, turned=turned))
+    return found
+
+
+def _about_mean(y: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Deviations from the mean of each place, or of all where there is one example; and where."""
+    axes = (0,) if len(y) > 1 else tuple(range(2, y.ndim))
+    y, count = torch.where(observed, y, 0.0), observed.sum(axes, keepdim=True)
+    # Of n about their own mean the variance is (n - 1) / n of what it is about the true one.
+    unbiased = (count / (count - 1).clamp_min(1)).sqrt()
+    mean = y.sum(axes, keepdim=True) / count.clamp_min(1)
+    return (y - mean) * unbiased, observed & (count > 1)
 
 
 def answering(
     model: Model, z: Tensor, train: Signals, correlated: bool, chunk: int, seed: int
-) -> Posterior:
-    """How a fitted model answers, of width 1.
+) -> list[Posterior]:
+    """How a fitted model may answer, of width 1; see `residual_laws`.
 
     Args:
-        model, z, train, correlated: see `residual_law`; at most FITTED examples are looked at.
+        model, z, train, correlated: see `residual_laws`; at most FITTED examples are looked at.
         chunk: chains in one pass.
         seed: of all draws.
     """
-    law = residual_law(model, z, train, correlated)
-    return refined(Posterior(model, law, chunk, seed=seed), train, z.device)
-
-
-def refined(posterior: Posterior, signals: Signals, device: torch.device) -> Posterior:
-    """One step of EM: the covariance of residuals under draws that know of it."""
-    if isinstance(posterior.residual, White):
-        return posterior
-    some = signals.take(range(min(CALIBRATED, len(signals))))
-    y, hidden = some.batch(range(len(some)))
-    left = torch.cat(
-        [y[b.rows][:, None] - b.generated[:, None] for b in posterior.draws(some, 4, device)]
-    ).flatten(0, 1)
-    observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
-    law = residuals.fit(left, observed, turned=observed.shape[1] == 1 or hidden is None)
-    return replace(posterior, residual=law)
+    laws = residual_laws(model, z, train, correlated)
+    return [Posterior(model, law, chunk, seed=seed) for law in laws]
 
 
 def calibrated(
-    posterior: Posterior, signals: Signals, draws: int, device: torch.device, share: float = SHARE
+    candidates: Sequence[Posterior],
+    signals: Signals,
+    draws: int,
+    device: torch.device,
+    share: float = SHARE,
 ) -> Posterior:
-    """The posterior with the width at which [5 %, 95 %] holds 90 % of what was set aside.
+    """The one that tells best what was set aside, as wide as it should be.
 
     Args:
-        posterior: of width 1.
+        candidates: of width 1; the first, where there is nothing to compare them on.
         signals: some entries of which were set aside while learning; else some are now.
         draws: as many as will be asked for: quantiles of few draws have a bias of their own.
         device: where to compute.
         share: of the observed entries, to set aside now; as while learning, so that a run's own
             signals lose the entries that it never saw.
     """
+    some = _aside(signals, share, candidates[0].seed)
+    if not len(some):
+        return candidates[0]
+    best = candidates[0]
+    if len(candidates) > 1:
+        few = some.take(range(min(COMPARED, len(some))))
+        best = min(candidates, key=lambda posterior: _told(posterior, few, device))
+    return replace(best, width=_width(*_answers(best, some, draws, device)))
+
+
+def _aside(signals: Signals, share: float, seed: int) -> Signals:
+    """Some of the signals in which entries are set aside; none, where that can't be."""
+    if signals.veil is None or not (signals.veil == ASIDE).any():
+        signals = set_aside(signals, share, seed)
     codes = signals.codes(range(len(signals)))
-    if codes is None or not (codes == ASIDE).any():
-        signals = set_aside(signals, share, posterior.seed)
-        codes = signals.codes(range(len(signals)))
     if codes is None:
-        return posterior
-    aside = (codes == ASIDE).reshape(len(codes), -1).any(1).nonzero()[0][:CALIBRATED]
-    if not len(aside):
-        return posterior
-    some = signals.take(aside)
-    truth, kept = torch.from_numpy(some.scale.to_model(some.values)), some.codes(range(len(some)))
-    scored = torch.from_numpy(kept == ASIDE).expand_as(truth)
-    values, means, answers = [], [], []
-    for block in posterior.draws(some, draws, device):
+        return signals.take([])
+    return signals.take((codes == ASIDE).reshape(len(codes), -1).any(1).nonzero()[0][:CALIBRATED])
+
+
+def _told(posterior: Posterior, signals: Signals, device: torch.device) -> float:
+    """CRPS at what was set aside."""
+    truth, _, draws = _answers(posterior, signals, FEW, device)
+    return float(crps(draws.double(), truth.double()).mean())
+
+
+def _answers(
+    posterior: Posterior, signals: Signals, draws: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What was set aside: the truth (n,), the mean (n,) and draws (n, K), in model units."""
+    truth = torch.from_numpy(signals.scale.to_model(signals.values))
+    scored = torch.from_numpy(signals.codes(range(len(signals))) == ASIDE).expand_as(truth)
+    parts = []
+    for block in posterior.draws(signals, draws, device):
         at = scored[block.rows]
-        values.append(truth[block.rows][at])
-        means.append(block.mean[at])
-        answers.append(block.draws.movedim(1, -1)[at])
-    return replace(posterior, width=_width(*map(torch.cat, (values, means, answers))))
+        parts.append((truth[block.rows][at], block.mean[at], block.draws.movedim(1, -1)[at]))
+    values, means, answers = map(torch.cat, zip(*parts, strict=True))
+    return values, means, answers
 
 
 def _width(truth: Tensor, mean: Tensor, draws: Tensor) -> float:
-    """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,)."""
+    """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,).
+
+    Or as much as K right draws cover, (K - 1) / (K + 1): few would be spread too far to reach 90 %.
+    """
     low, _, high = quantiles(draws) - mean
-    error = truth - mean
+    error, count = truth - mean, draws.shape[1]
     # Inside once the interval is stretched by this much.
     needed = torch.where(error > 0, error / high.clamp_min(1e-9), error / low.clamp_max(-1e-9))
-    return float(torch.quantile(needed[:1_000_000], 0.9).clamp(NARROWEST, WIDEST))
+    share = min(0.9, (count - 1) / (count + 1))
+    return float(torch.quantile(needed[:1_000_000], share).clamp(NARROWEST, WIDEST))
 
 
 # Answers --------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class Run:
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
-    _posteriors: dict[str, Posterior] = field(default_factory=dict, repr=False)
+    _posteriors: dict[str, list[Posterior]] = field(default_factory=dict, repr=False)
 
     @property
     def scale(self) -> Scale:
