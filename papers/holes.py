@@ -1,8 +1,8 @@
-"""Data with real holes: the sea's temperature under clouds, a view behind boats, a table.
+"""Data with real holes: the sea's temperature under clouds, a view behind boats, a table, a wall.
 
 None has a truth in its holes, so some of what is observed is hidden as well and scored: single
 points and cloud-like blocks of the sea; behind each frame's boats the place where the boats are
-half a clip later; 30 % of a table's cells.
+half a clip later; 30 % of a table's cells; clouds over a photograph of bricks that is free to show.
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from row import RUNS, Row, Runner
+import skimage.data
+from matplotlib.figure import Figure
+from PIL import Image
+from row import PICTURES, RUNS, Row, Runner
 from sklearn.datasets import load_breast_cancer
 
+from abprop import load
 from abprop.data.hiding import hidden_by
+from abprop.report import recovered
 
 SEA, BOATS = "incomplete/alboran_sst.npz", "incomplete/boats_occluder_128.npz"
 SEA_RULES = {"scattered": "S.05", "clouds": "C.05"}
 
 
 def rows() -> list[Row]:
-    """Two ways of hiding the sea, one view, one table."""
+    """Two ways of hiding the sea, one view, one table, one wall."""
     sea = [Row("holes", f"sea-{name}", "", SEA, partial(_sea, name, rule), _degrees)
            for name, rule in SEA_RULES.items()]  # fmt: skip
     return [*sea, Row("holes", "background", "", BOATS, _background, _beside),
-            Row("holes", "table", "", "", _table, _beside)]  # fmt: skip
+            Row("holes", "table", "", "", _table, _beside),
+            Row("holes", "bricks", "", "", _bricks, _beside)]  # fmt: skip
 
 
 # The sea --------------------------------------------------------------------------------------
@@ -42,7 +48,35 @@ def _sea(name: str, rule: str, run: Runner) -> dict[str, Any]:
     folder = RUNS / f"holes-sea-{name}"
     fitted = run("fit", f"{path}:days", "--run", folder, *sets, "--json")
     scores = run("evaluate", folder, "--against", "white,linear,biharmonic", "--json")
+    _map(folder, days, hidden, PICTURES / f"sea-{name}.webp")
     return {"fit": fitted, "mean of the days": _mean_of_days(days, hidden), **scores}
+
+
+def _map(folder: Path, days: np.ndarray, hidden: np.ndarray, path: Path) -> None:
+    """The three cloudiest days: what was observed, what is recovered, and how sure."""
+    fitted = load(folder)
+    answer = fitted.recovered(fitted.given(), draws=16)
+    mean, sd, land = answer.mean[0], answer.std[0], np.isnan(days).all(0)
+    seen = np.where(hidden, np.nan, days)
+    shown = np.sort(np.argsort(np.isnan(seen).sum((1, 2)))[-3:])
+    low, high = np.nanquantile(days, (0.01, 0.99))
+    figure = Figure((11, 7), layout="constrained")
+    cells = figure.subplots(3, 3, squeeze=False)
+    for row, day in zip(cells, shown, strict=True):
+        columns = {
+            f"day {day}: observed and not hidden": (seen[day], low, high, "viridis"),
+            "recovered, degrees": (mean[day], low, high, "viridis"),
+            "standard deviation": (sd[day], 0, np.quantile(sd, 0.99), "magma"),
+        }
+        for axes, (title, (values, least, most, colours)) in zip(row, columns.items(), strict=True):
+            image = axes.imshow(np.where(land, np.nan, values), colours, vmin=least, vmax=most,
+                                origin="lower")  # fmt: skip
+            axes.set_title(title, fontsize=9)
+            axes.set_facecolor("lightgrey")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            figure.colorbar(image, ax=axes, shrink=0.8)
+    figure.savefig(path, dpi=80, pil_kwargs={"quality": 80})
 
 
 def _mean_of_days(days: np.ndarray, hidden: np.ndarray) -> float:
@@ -88,6 +122,21 @@ def _table(run: Runner) -> dict[str, Any]:
     fitted = run("fit", f"{path}:rows", "--run", folder, *sets)
     return {"fit": fitted, **run("evaluate", folder, "--against", "mean,pca,knn,iterative",
                                  "--json")}  # fmt: skip
+
+
+def _bricks(run: Runner) -> dict[str, Any]:
+    """scikit-image's photograph of bricks (CC0), a third of it behind clouds."""
+    RUNS.mkdir(exist_ok=True)
+    source, folder = RUNS / "bricks.png", RUNS / "holes-bricks"
+    Image.fromarray(skimage.data.brick()[:256, :256]).save(source)
+    run.commands.append("# bricks.png: skimage.data.brick()[:256, :256]")
+    fitted = run("fit", source, "--run", folder, "--hide", "C.3", "--budget", "10m", "--json")
+    scores = run("evaluate", folder, "--against", "white,linear,biharmonic", "--json")
+    learned = load(folder)
+    signals = learned.given()
+    sheet = recovered.figure(learned, signals, learned.recovered(signals, draws=16)).image
+    Image.fromarray(sheet).save(PICTURES / "bricks-recovered.webp", quality=80)
+    return {"fit": fitted, **scores}
 
 
 def _beside(found: dict[str, Any]) -> str:
