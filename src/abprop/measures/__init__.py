@@ -16,6 +16,7 @@ Two more say how new it is, 1 where as new as another piece of the material, 0 w
 (to the nearest elsewhere in the made picture itself).
 """
 
+from abprop.measures.clips import Clip
 from abprop.measures.material import Material, Ratios
 
-__all__ = ["Material", "Ratios"]
+__all__ = ["Clip", "Material", "Ratios"]

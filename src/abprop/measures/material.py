@@ -74,7 +74,7 @@ class Material:
             raise UserError(f"a sample must measure at least {self.side} pixels to be judged")
         pieces = self._cut(made)
         told = {
-            name: _ratio(there, here)
+            name: ratio(there, here)
             for name, there, here in zip(
                 Distances._fields, self._apart(pieces), self.alike, strict=True
             )
@@ -82,13 +82,13 @@ class Material:
         if portilla.available():
             found = self.statistics(torch.stack(pieces))
             apart = portilla.distances(found, self.real, self.deviation).mean()
-            told = {"portilla_simoncelli": _ratio(apart, self.alike_statistics), **told}
+            told = {"portilla_simoncelli": ratio(apart, self.alike_statistics), **told}
         large = torch.cat([self.comparison.wide(piece, 2) for piece in pieces])
         return {
             "sample_ratio": max(told.values()),
             **told,
-            "copy_ratio": _ratio(nearest(large, self.large).mean(), self.newness),
-            "repeat_ratio": _ratio(self._variety(made), self.variety),
+            "copy_ratio": ratio(nearest(large, self.large).mean(), self.newness),
+            "repeat_ratio": ratio(self._variety(made), self.variety),
         }
 
     def _cut(self, picture: Tensor) -> list[Tensor]:
@@ -150,6 +150,6 @@ def _mean(distances: Iterable[Distances]) -> Tensor:
     return torch.stack([torch.stack(list(d)) for d in distances]).mean(0)
 
 
-def _ratio(there: Tensor, here: Tensor) -> float:
+def ratio(there: Tensor, here: Tensor) -> float:
     """1 where neither differs at all; of a picture without any variety nothing else can be said."""
     return min(MOST_RATIO, (there + NOTHING).item() / (here + NOTHING).item())
