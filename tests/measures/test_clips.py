@@ -1,4 +1,4 @@
-"""Statistics of sounds: tones and beats with known answers, what they ignore, and the order they put sounds in."""
+"""Statistics of sounds: known answers, what they ignore, the order they put sounds in."""
 
 from __future__ import annotations
 

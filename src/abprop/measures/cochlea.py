@@ -7,8 +7,8 @@
     modulation   mean (m_j * e_k)^2 / var e_k, MODULATIONS filters m_j, half a cosine wide in log f
     correlation  of e_k and e_l
     together     of m_j * e_k and m_j * e_(k + 1), e_(k + 2), m_j an octave wide
-    phases       mean conj(a_j |a_j|^-1 a_j) a_(j + 1) / (|a_j| |a_(j + 1)|)_rms, a_j analytic, of one
-                 band at octaves j and j + 1: rise before fall, or fall before rise
+    phases       mean conj(a_j^2 / |a_j|) a_(j + 1) / (rms |a_j| rms |a_(j + 1)|), a_j the analytic
+                 signal of m_j * e_k: quick to rise and slow to fall, or the other way
 
 J. H. McDermott, E. P. Simoncelli: Sound Texture Perception via Statistics of the Auditory
 Periphery, Neuron 2011. B. R. Glasberg, B. C. J. Moore: Derivation of Auditory Filter Shapes from
@@ -51,8 +51,8 @@ def envelopes(sound: Tensor, rate: float) -> Tensor:
     length, frames = x.shape[-1], round(x.shape[-1] * RATE / rate)
     hertz = torch.linspace(0, rate / 2, length // 2 + 1, dtype=x.dtype)
     top = min(HIGHEST, rate / 2)
-    edges = torch.linspace(*erb_rate(torch.tensor([LOWEST, top], dtype=x.dtype)).tolist(), BANDS + 2,
-                           dtype=x.dtype)  # fmt: skip
+    low, high = erb_rate(torch.tensor([LOWEST, top], dtype=x.dtype)).tolist()
+    edges = torch.linspace(low, high, BANDS + 2, dtype=x.dtype)
     gains = _half_cosines(erb_rate(hertz), edges[1:-1], float(edges[1] - edges[0]))
     spectrum = torch.fft.rfft(x)
     found = [_analytic(spectrum * gain, length).abs() ** COMPRESSION for gain in gains]
