@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from models import linear_model
 from tiny import FACES, TINY, Command, blobs, keys, rows
 
-from abprop.data import ASIDE, MISSING, SECRET, set_aside
+from abprop.data import ASIDE, MISSING, SECRET, Scale, Signals, set_aside
 from abprop.data.hiding import hidden_by
 from abprop.evaluate import Answer, recovery
 from abprop.report.recovered import write_answer
 from abprop.residuals import White
 from abprop.run import Layers, Run, fit, load
+from abprop.say import quiet
 
 SCORES = {"mse", "mae", "error", "rmse_data", "psnr", "coverage90", "crps"}
 SOME = ("data.limit=6",)  # of the pictures in other.npy: chains are slow
@@ -246,6 +248,26 @@ def test_one_picture_over_and_over_has_one_law(known: Run):
     same = known.given(np.repeat(blobs(1), 5, 0))
     laws = recovery.residual_laws(known.learned, known.states[:5], same, True)
     assert len(laws) == 1, "nothing deviates from the mean"
+
+
+@pytest.mark.parametrize("rule", ["S.3", "S.6"])
+def test_intervals_are_true_of_data_from_a_known_linear_model(rule: str):
+    model, random = linear_model(0.5).float(), torch.Generator().manual_seed(0)
+    z = torch.randn(600, *model.network.latent_shape, generator=random)
+    with torch.no_grad():
+        x = model.network(z)
+    values = (x + 0.5 * torch.randn(x.shape, generator=random)).numpy()
+    hidden = hidden_by(rule, values.shape[1:], np.arange(len(values)), 0)
+    veil = np.where(np.broadcast_to(hidden, values.shape), SECRET, 0)
+    names, unit = map(str, range(len(values))), Scale(-1.0, 1.0, "float32")
+    signals = Signals.of("table", values, veil, names, unit, "linear")
+    posterior, cpu = recovery.Posterior(model, White(0.5), 64), torch.device("cpu")
+    calibrated = recovery.calibrated([posterior], signals, 16, cpu)
+    assert calibrated.width == pytest.approx(1.065, abs=0.1)  # what 16 right draws want
+    scored = torch.from_numpy(veil == SECRET)
+    found, _ = recovery.score(calibrated, signals, scored, scored, 16, cpu, quiet)
+    # About 1,500 entries and more, a few of them in each signal: to .01.
+    assert found.result()["coverage90"] == pytest.approx(0.9, abs=0.02)
 
 
 # The command line -----------------------------------------------------------------------------

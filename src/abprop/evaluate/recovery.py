@@ -25,6 +25,7 @@ FITTED = 400  # examples whose residuals are looked at
 CALIBRATED = 64  # examples whose uncertainty is checked
 COMPARED, FEW = 32, 4  # examples, and draws of each, by which laws of residuals are compared
 SHARE = 0.02  # of the observed entries are set aside for that
+ENOUGH = 16  # draws whose extremes are about [5 %, 95 %]
 NARROWEST, WIDEST = 0.25, 4.0
 ROUNDING = 1e-10  # of squares in model units: what is left of deviations where all are alike
 
@@ -196,13 +197,14 @@ def _answers(
 def _width(truth: Tensor, mean: Tensor, draws: Tensor) -> float:
     """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,).
 
-    Or as much as K right draws cover, (K - 1) / (K + 1): few would be spread too far to reach 90 %.
+    Of fewer than ENOUGH draws as much as right ones cover, (K - 1) / (K + 1): the extremes of 16
+    reach 90 % with 6 % more than their spread, those of 8 with 25 %.
     """
     low, _, high = quantiles(draws) - mean
     error, count = truth - mean, draws.shape[1]
     # Inside once the interval is stretched by this much.
     needed = torch.where(error > 0, error / high.clamp_min(1e-9), error / low.clamp_max(-1e-9))
-    share = min(0.9, (count - 1) / (count + 1))
+    share = 0.9 if count >= ENOUGH else (count - 1) / (count + 1)
     return float(torch.quantile(needed[:1_000_000], share).clamp(NARROWEST, WIDEST))
 
 
