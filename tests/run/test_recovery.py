@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from models import linear_model
+from PIL import Image
 from tiny import FACES, TINY, Command, blobs, keys, rows
 
 from abprop.data import ASIDE, MISSING, SECRET, Scale, Signals, set_aside
