@@ -149,14 +149,38 @@ def test_the_width_makes_intervals_true(factor: float, count: int):
     truth = mean + factor * torch.randn(4000, generator=random)
     draws = mean[:, None] + torch.randn(4000, count, generator=random)
     # 4,000 entries: a tenth of them outside tells the ratio of widths to about 2 %.
-    assert recovery._width(truth, mean, draws) == pytest.approx(factor, rel=0.08)
+    alike = torch.ones(4000)
+    assert recovery._width(truth, mean, draws, alike) == pytest.approx(factor, rel=0.08)
+
+
+def test_the_width_is_that_of_what_counts():
+    random = torch.Generator().manual_seed(0)
+    mean, counts = torch.zeros(8000), torch.arange(8000) % 2 == 0
+    truth = torch.randn(8000, generator=random) * torch.where(counts, 1.7, 0.4)
+    draws = torch.randn(8000, 39, generator=random)
+    found = recovery._width(truth, mean, draws, counts.float())
+    assert found == pytest.approx(1.7, rel=0.08)
+
+
+def test_what_is_hidden_more_often_counts_more(known: Run, shelf: Path):
+    values = np.load(shelf / "faces.npy")[:40]
+    masks = np.zeros((40, 8, 8), bool)
+    masks[:30, 2:5, 2:5] = True  # three in four
+    masks[:, 7] = np.arange(40)[:, None] < 10  # one in four
+    weight = recovery._importance(known.given(values, masks=masks))
+    assert weight.shape == (1, 8, 8)
+    torch.testing.assert_close(weight[0, 2:5, 2:5], torch.full((3, 3), 3.0))
+    torch.testing.assert_close(weight[0, 7], torch.full((8,), 1 / 3))
+    assert not weight[0, :2].any()
+    few = recovery._importance(known.given(values[:5], masks=masks[:5]))
+    assert (few == 1).all(), "five say nothing of how often"
 
 
 def test_the_width_has_bounds():
     draws = torch.randn(500, 16, generator=torch.Generator().manual_seed(0))
-    zero = torch.zeros(500)
-    assert recovery._width(zero + 1e3, zero, draws) == recovery.WIDEST
-    assert recovery._width(zero, zero, draws) == recovery.NARROWEST
+    zero, one = torch.zeros(500), torch.ones(500)
+    assert recovery._width(zero + 1e3, zero, draws, one) == recovery.WIDEST
+    assert recovery._width(zero, zero, draws, one) == recovery.NARROWEST
 
 
 def test_a_width_scales_what_draws_deviate_by(known: Run, shelf: Path, masks: np.ndarray):
@@ -253,7 +277,7 @@ def test_one_picture_over_and_over_has_one_law(known: Run):
 @pytest.mark.parametrize("rule", ["S.3", "S.6"])
 def test_intervals_are_true_of_data_from_a_known_linear_model(rule: str):
     model, random = linear_model(0.5).float(), torch.Generator().manual_seed(0)
-    z = torch.randn(600, *model.network.latent_shape, generator=random)
+    z = torch.randn(3000, *model.network.latent_shape, generator=random)
     with torch.no_grad():
         x = model.network(z)
     values = (x + 0.5 * torch.randn(x.shape, generator=random)).numpy()
@@ -261,12 +285,13 @@ def test_intervals_are_true_of_data_from_a_known_linear_model(rule: str):
     veil = np.where(np.broadcast_to(hidden, values.shape), SECRET, 0)
     names, unit = map(str, range(len(values))), Scale(-1.0, 1.0, "float32")
     signals = Signals.of("table", values, veil, names, unit, "linear")
-    posterior, cpu = recovery.Posterior(model, White(0.5), 64), torch.device("cpu")
-    calibrated = recovery.calibrated([posterior], signals, 16, cpu)
-    assert calibrated.width == pytest.approx(1.065, abs=0.1)  # what 16 right draws want
+    posterior, cpu = recovery.Posterior(model, White(0.5), 4096), torch.device("cpu")
+    calibrated = recovery.calibrated([posterior], signals, 16, cpu, share=0.2)
+    # What 16 right draws want, told by 2,000 entries.
+    assert calibrated.width == pytest.approx(1.065, abs=0.1)
     scored = torch.from_numpy(veil == SECRET)
     found, _ = recovery.score(calibrated, signals, scored, scored, 16, cpu, quiet)
-    # About 1,500 entries and more, a few of them in each signal: to .01.
+    # Over 10,000 entries, by a width from 2,000, a few of them in each signal: to .01.
     assert found.result()["coverage90"] == pytest.approx(0.9, abs=0.02)
 
 

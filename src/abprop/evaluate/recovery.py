@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from abprop import residuals, tasks
-from abprop.data import ASIDE, Scale, Signals, set_aside
+from abprop.data import ASIDE, OBSERVED, Scale, Signals, set_aside
 from abprop.evaluate.scores import Scores, crps, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
 from abprop.say import Say, counted, quiet
 
 FITTED = 400  # examples whose residuals are looked at
-CALIBRATED = 64  # examples whose uncertainty is checked
-COMPARED, FEW = 32, 4  # examples, and draws of each, by which laws of residuals are compared
+CALIBRATED, CHECKED = 64, 2000  # examples whose uncertainty is checked, and entries, at least
+FEW = 2  # draws by which laws of residuals are compared
+PLACED = 20  # signals from which on it is known which places are hidden more often
 SHARE = 0.02  # of the observed entries are set aside for that
 ENOUGH = 16  # draws whose extremes are about [5 %, 95 %]
 NARROWEST, WIDEST = 0.25, 4.0
@@ -157,11 +158,10 @@ def calibrated(
     some = _aside(signals, share, candidates[0].seed)
     if not len(some):
         return candidates[0]
-    best = candidates[0]
+    weight, best = _importance(signals), candidates[0]
     if len(candidates) > 1:
-        few = some.take(range(min(COMPARED, len(some))))
-        best = min(candidates, key=lambda posterior: _told(posterior, few, device))
-    return replace(best, width=_width(*_answers(best, some, draws, device)))
+        best = min(candidates, key=lambda c: _told(*_answers(c, some, weight, FEW, device)))
+    return replace(best, width=_width(*_answers(best, some, weight, draws, device)))
 
 
 def _aside(signals: Signals, share: float, seed: int) -> Signals:
@@ -171,30 +171,48 @@ def _aside(signals: Signals, share: float, seed: int) -> Signals:
     codes = signals.codes(range(len(signals)))
     if codes is None:
         return signals.take([])
-    return signals.take((codes == ASIDE).reshape(len(codes), -1).any(1).nonzero()[0][:CALIBRATED])
+    counts = (codes == ASIDE).reshape(len(codes), -1).sum(1)
+    some = counts.nonzero()[0]
+    enough = np.searchsorted(counts[some].cumsum(), CHECKED) + 1  # rows of a table have few
+    return signals.take(some[: max(CALIBRATED, enough)])
 
 
-def _told(posterior: Posterior, signals: Signals, device: torch.device) -> float:
-    """CRPS at what was set aside."""
-    truth, _, draws = _answers(posterior, signals, FEW, device)
-    return float(crps(draws.double(), truth.double()).mean())
+def _importance(signals: Signals) -> Tensor:
+    """How much a place counts, (1 or C, *size): as much as it is more often hidden than seen.
+
+    What is set aside lies where signals are seen, and that may be elsewhere: around blocks in the
+    middle of faces. Weighted by p(hidden) / p(seen) it speaks for what is hidden.
+    """
+    codes = signals.codes(range(len(signals)))
+    if codes is None or len(signals) < PLACED:
+        return torch.ones(() if codes is None else codes.shape[1:])
+    seen = torch.from_numpy((codes == OBSERVED) | (codes == ASIDE)).float().mean(0)
+    weight = (1 - seen) / seen.clamp_min(1 / len(codes))
+    return weight if weight.any() else torch.ones_like(weight)
+
+
+def _told(truth: Tensor, mean: Tensor, draws: Tensor, weight: Tensor) -> float:
+    """CRPS of draws (n, K) at what was set aside."""
+    each, weight = crps(draws.double(), truth.double()), weight.double()
+    return float((each * weight).sum() / weight.sum().clamp_min(1e-12))
 
 
 def _answers(
-    posterior: Posterior, signals: Signals, draws: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What was set aside: the truth (n,), the mean (n,) and draws (n, K), in model units."""
+    posterior: Posterior, signals: Signals, weight: Tensor, draws: int, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What was set aside: truth (n,), mean (n,), draws (n, K), model units, and weights (n,)."""
     truth = torch.from_numpy(signals.scale.to_model(signals.values))
     scored = torch.from_numpy(signals.codes(range(len(signals))) == ASIDE).expand_as(truth)
-    parts = []
+    everywhere, parts = weight.expand_as(truth), []
     for block in posterior.draws(signals, draws, device):
         at = scored[block.rows]
-        parts.append((truth[block.rows][at], block.mean[at], block.draws.movedim(1, -1)[at]))
-    values, means, answers = map(torch.cat, zip(*parts, strict=True))
-    return values, means, answers
+        found = truth[block.rows], block.mean, block.draws.movedim(1, -1), everywhere[block.rows]
+        parts.append([values[at] for values in found])
+    values, means, answers, weights = map(torch.cat, zip(*parts, strict=True))
+    return values, means, answers, weights
 
 
-def _width(truth: Tensor, mean: Tensor, draws: Tensor) -> float:
+def _width(truth: Tensor, mean: Tensor, draws: Tensor, weight: Tensor) -> float:
     """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,).
 
     Of fewer than ENOUGH draws as much as right ones cover, (K - 1) / (K + 1): the extremes of 16
@@ -205,7 +223,10 @@ def _width(truth: Tensor, mean: Tensor, draws: Tensor) -> float:
     # Inside once the interval is stretched by this much.
     needed = torch.where(error > 0, error / high.clamp_min(1e-9), error / low.clamp_max(-1e-9))
     share = 0.9 if count >= ENOUGH else (count - 1) / (count + 1)
-    return float(torch.quantile(needed[:1_000_000], share).clamp(NARROWEST, WIDEST))
+    needed, order = needed.sort()
+    inside = weight[order].double().cumsum(0)
+    last = min(int((inside < share * inside[-1]).sum()), len(needed) - 1)
+    return float(needed[last].clamp(NARROWEST, WIDEST))
 
 
 # Answers --------------------------------------------------------------------------------------
