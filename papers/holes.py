@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
 from matplotlib.figure import Figure
 from PIL import Image
 from row import PICTURES, RUNS, Row, Runner
 from sklearn.datasets import load_breast_cancer
+from textures import free
 
 from abprop import load
 from abprop.data.hiding import hidden_by
@@ -126,10 +126,7 @@ def _table(run: Runner) -> dict[str, Any]:
 
 def _bricks(run: Runner) -> dict[str, Any]:
     """scikit-image's photograph of bricks (CC0), a third of it behind clouds."""
-    RUNS.mkdir(exist_ok=True)
-    source, folder = RUNS / "bricks.png", RUNS / "holes-bricks"
-    Image.fromarray(skimage.data.brick()[:256, :256]).save(source)
-    run.commands.append("# bricks.png: skimage.data.brick()[:256, :256]")
+    source, folder = free("brick", run), RUNS / "holes-bricks"
     fitted = run("fit", source, "--run", folder, "--hide", "C.3", "--budget", "10m", "--json")
     scores = run("evaluate", folder, "--against", "white,linear,biharmonic", "--json")
     learned = load(folder)

@@ -82,8 +82,10 @@ def _distance(found: dict[str, Any]) -> str:
 
 def _shown(found: dict[str, Any]) -> str:
     told = []
-    tasks = {"T1": "training", "T3": "unseen"}
-    for task, scores in ((task, found[what]) for task, what in tasks.items() if what in found):
+    for task, what in (("T1", "training"), ("T3", "unseen")):
+        if what not in found:
+            continue
+        scores = found[what]
         beside = [f"{n} {v['error']:.4f}" for n, v in scores["baselines"].items()]
         told.append(
             f"{task} error {scores['error']:.4f} ({', '.join(beside)}), coverage "

@@ -66,13 +66,19 @@ def _measure(file: str, run: Runner) -> dict[str, Any]:
 
 
 def _measure_free(name: str, run: Runner) -> dict[str, Any]:
+    source = free(name, run)
+    found = _measure(str(source), run)
+    _beside(source, PICTURES / found["picture"])
+    return found
+
+
+def free(name: str, run: Runner) -> Path:
+    """A corner of one of scikit-image's photographs that are free to show, as a file."""
     source = RUNS / f"{name}.png"
     RUNS.mkdir(exist_ok=True)
     Image.fromarray(getattr(skimage.data, name)()[:SIDE, :SIDE]).save(source)
     run.commands.append(f"# {source.name}: skimage.data.{name}()[:{SIDE}, :{SIDE}]")
-    found = _measure(str(source), run)
-    _beside(source, PICTURES / found["picture"])
-    return found
+    return source
 
 
 def _beside(source: Path, sample: Path) -> None:

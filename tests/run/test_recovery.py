@@ -150,7 +150,8 @@ def test_the_width_makes_intervals_true(factor: float, count: int):
     draws = mean[:, None] + torch.randn(4000, count, generator=random)
     # 4,000 entries: a tenth of them outside tells the ratio of widths to about 2 %.
     alike = torch.ones(4000)
-    assert recovery._width(truth, mean, draws, alike) == pytest.approx(factor, rel=0.08)
+    found = recovery._width(recovery.Checked(truth, mean, draws, alike))
+    assert found == pytest.approx(factor, rel=0.08)
 
 
 def test_the_width_is_that_of_what_counts():
@@ -158,7 +159,7 @@ def test_the_width_is_that_of_what_counts():
     mean, counts = torch.zeros(8000), torch.arange(8000) % 2 == 0
     truth = torch.randn(8000, generator=random) * torch.where(counts, 1.7, 0.4)
     draws = torch.randn(8000, 39, generator=random)
-    found = recovery._width(truth, mean, draws, counts.float())
+    found = recovery._width(recovery.Checked(truth, mean, draws, counts.float()))
     assert found == pytest.approx(1.7, rel=0.08)
 
 
@@ -176,11 +177,28 @@ def test_what_is_hidden_more_often_counts_more(known: Run, shelf: Path):
     assert (few == 1).all(), "five say nothing of how often"
 
 
+def test_where_all_are_hidden_alike_all_that_is_set_aside_counts(known: Run, shelf: Path):
+    values = np.load(shelf / "faces.npy")[:24]
+    masks = np.zeros((24, 8, 8), bool)
+    masks[:, 2:5, 2:5] = True
+    signals = known.given(values, masks=masks)
+    aside = torch.from_numpy(set_aside(signals, 0.1, 0).veil == ASIDE)
+    assert aside.any() and not recovery._importance(signals).expand(aside.shape)[aside].any()
+    train = known.split.train.stored()
+    own = recovery.answering(known.learned, known.states, train, True, 16, 0)[:1]
+    found = recovery.calibrated(own, signals, 3, known.device, share=0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery, "PLACED", 100)
+        assert recovery.calibrated(own, signals, 3, known.device, share=0.1).width == found.width
+    assert found.width > recovery.NARROWEST
+
+
 def test_the_width_has_bounds():
     draws = torch.randn(500, 16, generator=torch.Generator().manual_seed(0))
     zero, one = torch.zeros(500), torch.ones(500)
-    assert recovery._width(zero + 1e3, zero, draws, one) == recovery.WIDEST
-    assert recovery._width(zero, zero, draws, one) == recovery.NARROWEST
+    wide, narrow = (recovery.Checked(truth, zero, draws, one) for truth in (zero + 1e3, zero))
+    assert recovery._width(wide) == recovery.WIDEST
+    assert recovery._width(narrow) == recovery.NARROWEST
 
 
 def test_a_width_scales_what_draws_deviate_by(known: Run, shelf: Path, masks: np.ndarray):

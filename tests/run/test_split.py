@@ -83,7 +83,11 @@ def test_an_epoch_visits_every_example_once_and_no_batch_one_twice(size: int) ->
 
 
 @pytest.mark.parametrize(
-    ("n", "batch", "most"), [(1707, 16, 64), (11_000, 16, 64), (384, 16, 64), (270_000, 128, 64)]
+    ("n", "batch", "most"),
+    [
+        *((1707, 128, 64), (11_000, 128, 64), (384, 32, 64), (270_000, 128, 64)),
+        *((1707, 16, 64), (11_000, 16, 64), (384, 16, 64)),
+    ],
 )
 def test_presets_infer_hardly_a_row_that_no_one_needs(n: int, batch: int, most: int) -> None:
     train = TrainSettings(batch=batch)

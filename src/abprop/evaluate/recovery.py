@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +24,10 @@ from abprop.say import Say, counted, quiet
 
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED, CHECKED = 64, 2000  # examples whose uncertainty is checked, and entries, at least
+SHARE = 0.02  # of the observed entries are set aside for that
 FEW = 2  # draws by which laws of residuals are compared
 PLACED = 20  # signals from which on it is known which places are hidden more often
-SHARE = 0.02  # of the observed entries are set aside for that
+COUNTING = 0.1  # of what is set aside, at least, must count if some is to count more
 ENOUGH = 16  # draws whose extremes are about [5 %, 95 %]
 NARROWEST, WIDEST = 0.25, 4.0
 ROUNDING = 1e-10  # of squares in model units: what is left of deviations where all are alike
@@ -160,8 +162,17 @@ def calibrated(
         return candidates[0]
     weight, best = _importance(signals), candidates[0]
     if len(candidates) > 1:
-        best = min(candidates, key=lambda c: _told(*_answers(c, some, weight, FEW, device)))
-    return replace(best, width=_width(*_answers(best, some, weight, draws, device)))
+        best = min(candidates, key=lambda c: _told(_checked(c, some, weight, FEW, device)))
+    return replace(best, width=_width(_checked(best, some, weight, draws, device)))
+
+
+class Checked(NamedTuple):
+    """What was set aside, and what is said of it: n entries, model units."""
+
+    truth: Tensor  # (n,)
+    mean: Tensor  # (n,)
+    draws: Tensor  # (n, K)
+    weight: Tensor  # how much each counts, (n,)
 
 
 def _aside(signals: Signals, share: float, seed: int) -> Signals:
@@ -187,20 +198,12 @@ def _importance(signals: Signals) -> Tensor:
     if codes is None or len(signals) < PLACED:
         return torch.ones(() if codes is None else codes.shape[1:])
     seen = torch.from_numpy((codes == OBSERVED) | (codes == ASIDE)).float().mean(0)
-    weight = (1 - seen) / seen.clamp_min(1 / len(codes))
-    return weight if weight.any() else torch.ones_like(weight)
+    return (1 - seen) / seen.clamp_min(1 / len(codes))
 
 
-def _told(truth: Tensor, mean: Tensor, draws: Tensor, weight: Tensor) -> float:
-    """CRPS of draws (n, K) at what was set aside."""
-    each, weight = crps(draws.double(), truth.double()), weight.double()
-    return float((each * weight).sum() / weight.sum().clamp_min(1e-12))
-
-
-def _answers(
+def _checked(
     posterior: Posterior, signals: Signals, weight: Tensor, draws: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What was set aside: truth (n,), mean (n,), draws (n, K), model units, and weights (n,)."""
+) -> Checked:
     truth = torch.from_numpy(signals.scale.to_model(signals.values))
     scored = torch.from_numpy(signals.codes(range(len(signals))) == ASIDE).expand_as(truth)
     everywhere, parts = weight.expand_as(truth), []
@@ -208,23 +211,39 @@ def _answers(
         at = scored[block.rows]
         found = truth[block.rows], block.mean, block.draws.movedim(1, -1), everywhere[block.rows]
         parts.append([values[at] for values in found])
-    values, means, answers, weights = map(torch.cat, zip(*parts, strict=True))
-    return values, means, answers, weights
+    found = Checked(*map(torch.cat, zip(*parts, strict=True)))
+    return found._replace(weight=_counting(found.weight))
 
 
-def _width(truth: Tensor, mean: Tensor, draws: Tensor, weight: Tensor) -> float:
-    """The factor on deviations (n, K) at which [5 %, 95 %] covers 90 % of the truth (n,).
+def _counting(weight: Tensor) -> Tensor:
+    """The weights; equal ones, where next to nothing of what was set aside would count.
+
+    So where all signals are hidden at the same places: what is set aside is never there. Kish:
+    n weights are worth (sum w)^2 / sum w^2 equal ones.
+    """
+    worth = weight.sum().square() / weight.square().sum().clamp_min(1e-12)
+    return weight if worth >= COUNTING * len(weight) else torch.ones_like(weight)
+
+
+def _told(found: Checked) -> float:
+    """CRPS at what was set aside."""
+    each, weight = crps(found.draws.double(), found.truth.double()), found.weight.double()
+    return float((each * weight).sum() / weight.sum())
+
+
+def _width(found: Checked) -> float:
+    """The factor on the draws' deviations at which [5 %, 95 %] covers 90 % of the truth.
 
     Of fewer than ENOUGH draws as much as right ones cover, (K - 1) / (K + 1): the extremes of 16
     reach 90 % with 6 % more than their spread, those of 8 with 25 %.
     """
-    low, _, high = quantiles(draws) - mean
-    error, count = truth - mean, draws.shape[1]
+    low, _, high = quantiles(found.draws) - found.mean
+    error, count = found.truth - found.mean, found.draws.shape[1]
     # Inside once the interval is stretched by this much.
     needed = torch.where(error > 0, error / high.clamp_min(1e-9), error / low.clamp_max(-1e-9))
     share = 0.9 if count >= ENOUGH else (count - 1) / (count + 1)
     needed, order = needed.sort()
-    inside = weight[order].double().cumsum(0)
+    inside = found.weight[order].double().cumsum(0)
     last = min(int((inside < share * inside[-1]).sum()), len(needed) - 1)
     return float(needed[last].clamp(NARROWEST, WIDEST))
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from abprop.errors import UserError
 from abprop.measures.cochlea import Statistics, envelopes, statistics
-from abprop.measures.material import Ratios, ratio
+from abprop.measures.material import Ratios, apart, ratio
 from abprop.measures.patches import Coordinates, nearest
 from abprop.measures.portilla import distances
 
@@ -51,10 +51,11 @@ class Clip:
         starts = [room * i // (OVERLAPPING - 1) for i in range(OVERLAPPING)]
         around = self._told(torch.stack([sound[s : s + self.length] for s in starts]))
         self.deviation = {name: values.std(0) for name, values in around.items()}
-        self.alike = {name: _apart(d) for name, d in self._distances(self.real).items()}
+        self.alike = {name: apart(d) for name, d in self._distances(self.real).items()}
         whole = envelopes(sound[None], rate)[0]
-        self.coordinates = Coordinates.of(_patches(whole, 1), COMPONENTS, white=False)
-        self.frames, self.known = whole.shape[1], self.coordinates(_patches(whole, 1))
+        patches, self.frames = _patches(whole, 1), whole.shape[1]
+        self.coordinates = Coordinates.of(patches, COMPONENTS, white=False)
+        self.known = self.coordinates(patches)
         self.newness, self.variety = self._newness(whole), self._variety(whole)
 
     def ratios(self, made: Tensor) -> Ratios:
@@ -104,15 +105,10 @@ class Clip:
         """Mean distance of patches to the nearest that does not overlap."""
         patches = self.coordinates(_patches(whole, EVERY))
         at = torch.arange(len(patches)) * EVERY
-        apart = nearest(patches, patches, (at[:, None] - at).abs() >= PATCH)
-        return apart[torch.isfinite(apart)].mean()
+        off = nearest(patches, patches, (at[:, None] - at).abs() >= PATCH)
+        return off[torch.isfinite(off)].mean()
 
 
 def _patches(envelope: Tensor, every: int) -> Tensor:
     """Of (BANDS, frames), (n, BANDS PATCH) float32."""
     return envelope.float().unfold(1, PATCH, every).movedim(1, 0).flatten(1)
-
-
-def _apart(d: Tensor) -> Tensor:
-    """Mean distance of different pieces."""
-    return d.sum() / (len(d) * (len(d) - 1))

@@ -81,8 +81,8 @@ class Material:
         }
         if portilla.available():
             found = self.statistics(torch.stack(pieces))
-            apart = portilla.distances(found, self.real, self.deviation).mean()
-            told = {"portilla_simoncelli": ratio(apart, self.alike_statistics), **told}
+            off = portilla.distances(found, self.real, self.deviation).mean()
+            told = {"portilla_simoncelli": ratio(off, self.alike_statistics), **told}
         large = torch.cat([self.comparison.wide(piece, 2) for piece in pieces])
         return {
             "sample_ratio": max(told.values()),
@@ -117,8 +117,7 @@ class Material:
         around = [self._piece(self.picture, (y, x)) for y in ys for x in xs]
         self.deviation = self.statistics(torch.stack(around)).std(0)
         self.real = self.statistics(torch.stack(self.pieces))
-        apart = portilla.distances(self.real, self.real, self.deviation)
-        self.alike_statistics = apart.sum() / (len(apart) * (len(apart) - 1))
+        self.alike_statistics = apart(portilla.distances(self.real, self.real, self.deviation))
 
     def _newness(self) -> Tensor:
         """Mean distance of a piece's large patches to the nearest beyond the piece."""
@@ -142,12 +141,17 @@ class Material:
         at = places(window.shape[1], window.shape[2], 4)
         large = self.comparison.wide(window, 4)
         elsewhere = ((at[:, None] - at[None]).abs() >= ELSEWHERE).any(-1)
-        apart = nearest(large, large, elsewhere)
-        return apart[torch.isfinite(apart)].mean()  # in a small picture some have no elsewhere
+        off = nearest(large, large, elsewhere)
+        return off[torch.isfinite(off)].mean()  # in a small picture some have no elsewhere
 
 
 def _mean(distances: Iterable[Distances]) -> Tensor:
     return torch.stack([torch.stack(list(d)) for d in distances]).mean(0)
+
+
+def apart(d: Tensor) -> Tensor:
+    """Mean distance of different pieces, of all distances (n, n) between n."""
+    return d.sum() / (len(d) * (len(d) - 1))
 
 
 def ratio(there: Tensor, here: Tensor) -> float:
