@@ -54,8 +54,7 @@ def _sea(name: str, rule: str, run: Runner) -> dict[str, Any]:
 
 def _map(folder: Path, days: np.ndarray, hidden: np.ndarray, path: Path) -> None:
     """The three cloudiest days: what was observed, what is recovered, and how sure."""
-    fitted = load(folder)
-    answer = fitted.recovered(fitted.given(), draws=16)
+    answer = load(folder).recover(draws=16)
     mean, sd, land = answer.mean[0], answer.std[0], np.isnan(days).all(0)
     seen = np.where(hidden, np.nan, days)
     shown = np.sort(np.argsort(np.isnan(seen).sum((1, 2)))[-3:])
@@ -130,7 +129,7 @@ def _bricks(run: Runner) -> dict[str, Any]:
     fitted = run("fit", source, "--run", folder, "--hide", "C.3", "--budget", "10m", "--json")
     scores = run("evaluate", folder, "--against", "white,linear,biharmonic", "--json")
     learned = load(folder)
-    signals = learned.given()
+    signals = learned.incomplete()  # the whole picture, not its crops
     sheet = recovered.figure(learned, signals, learned.recovered(signals, draws=16)).image
     Image.fromarray(sheet).save(PICTURES / "bricks-recovered.webp", quality=80)
     return {"fit": fitted, **scores}
