@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 LADDER = (
     ("errors", "noise", "say", "version"),
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal"),
-    ("model", "residuals"),
+    ("model", "residuals", "spectra"),
     ("inference",),
     ("latents",),
     ("alternate",),

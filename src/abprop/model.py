@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from abprop.likelihoods import Gaussian
+from abprop.likelihoods import Gaussian, Likelihood
 from abprop.networks import Generator
 from abprop.operators import Operator
 from abprop.priors import Prior
@@ -41,9 +41,9 @@ class Model(nn.Module):
 
     network: Generator
     prior: Prior
-    likelihood: Gaussian
+    likelihood: Likelihood
 
-    def __init__(self, network: Generator, prior: Prior, likelihood: Gaussian) -> None:
+    def __init__(self, network: Generator, prior: Prior, likelihood: Likelihood) -> None:
         super().__init__()
         self.network, self.prior, self.likelihood = network, prior, likelihood
 

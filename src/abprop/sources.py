@@ -15,7 +15,7 @@ from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
 from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, shown
-from abprop.files.sizes import check_channels
+from abprop.files.pictures import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
 from abprop.say import Say, quiet

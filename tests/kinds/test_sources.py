@@ -16,7 +16,7 @@ from PIL import Image
 
 from abprop.data import Scale
 from abprop.files import limits as limits_module
-from abprop.kinds import images as images_module
+from abprop.kinds.pictures import images as images_module
 from abprop.sources import read
 
 Refused = Callable[..., str]

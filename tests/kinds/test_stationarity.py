@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from skimage import data
 
-from abprop.kinds.stationarity import drift, scale
+from abprop.kinds.pictures.stationarity import drift, scale
 
 GRAVEL = torch.from_numpy(data.gravel().astype(np.float32) / 127.5 - 1)[None, :192, :192]
 

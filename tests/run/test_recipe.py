@@ -54,6 +54,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "model.levels": ("3", 3),
     "model.sigma": ("0.25", 0.25),
     "model.prior": ('"standard"', "standard"),
+    "model.likelihood": ("spectral", "spectral"),
     "model.residual": ("white", "white"),
     "infer.kernel": ("gradient", "gradient"),
     "infer.chains": ("2", 2),

@@ -2,9 +2,8 @@
 
 from abprop.kinds.array import Array
 from abprop.kinds.base import Kind, Raw, Request
-from abprop.kinds.images import Images
+from abprop.kinds.pictures import Images, Texture
 from abprop.kinds.table import Table
-from abprop.kinds.texture import Texture
 
 KINDS: dict[str, Kind] = {
     "images": Images(),

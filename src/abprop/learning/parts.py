@@ -17,7 +17,7 @@ from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
 from abprop.learning.drawn import Drawn
 from abprop.learning.settings import ModelSettings, Settings
-from abprop.likelihoods import Gaussian
+from abprop.likelihoods import LIKELIHOODS
 from abprop.model import Model
 from abprop.networks import NETWORKS, Generator
 from abprop.noise import Noise
@@ -59,7 +59,7 @@ def make_model(
 
     network.reset(normal)
     sigma = 0.3 if settings.sigma == "learned" else float(settings.sigma)
-    likelihood = Gaussian(sigma, min(settings.floor, sigma))
+    likelihood = LIKELIHOODS[settings.likelihood](sigma, min(settings.floor, sigma))
     kind, latent = PRIORS[settings.prior], settings.latent
     prior = Markov(latent, factors=network.levels.factors) if kind is Markov else kind(latent)
     return Model(network, prior, likelihood)

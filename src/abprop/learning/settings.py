@@ -20,6 +20,7 @@ class ModelSettings:
         levels: scales at which the factors of a map enter.
         sigma: noise in model units, or "learned".
         prior: a name of `priors.PRIORS`.
+        likelihood: a name of `likelihoods.LIKELIHOODS`.
         floor: a learned sigma never falls below.
     """
 
@@ -29,6 +30,7 @@ class ModelSettings:
     levels: int = 1
     sigma: float | str = "learned"
     prior: str = "gaussian"
+    likelihood: str = "gaussian"
     floor: float = 0.05
 
 

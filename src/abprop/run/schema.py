@@ -23,6 +23,7 @@ from abprop.grammar import (
 from abprop.inference import KERNELS
 from abprop.kinds import KINDS
 from abprop.learning import InferSettings, ModelSettings, Settings, TrainSettings
+from abprop.likelihoods import LIKELIHOODS
 from abprop.networks import NETWORKS
 from abprop.priors import PRIORS
 
@@ -171,6 +172,10 @@ class ModelKeys(_Section):
         "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), markov (maps whose "
         "cells fit their neighbours); auto: gaussian, markov for textures",
     )
+    likelihood: Annotated[str, _one_of(LIKELIHOODS)] = _key(
+        "gaussian",
+        "how data scatter about f(z): gaussian, or spectral (sounds: powers about their variance)",
+    )
     residual: Literal["auto", "correlated", "white"] = _key(
         "auto",
         "what f leaves over, when hidden parts are recovered: correlated, or white (the "
@@ -286,6 +291,7 @@ def settings(recipe: Recipe) -> Settings:
             levels=model.levels or 1,
             sigma="learned" if learned else float(model.sigma or 0),
             prior="gaussian" if model.prior == "auto" else model.prior,
+            likelihood=model.likelihood,
             # Without held-out data sigma chases memorising.
             floor=0.05 if recipe.data.holdout else 0.1,
         ),

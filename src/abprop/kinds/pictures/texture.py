@@ -14,8 +14,8 @@ from abprop.data import Examples, Signals, Views, crops
 from abprop.files.arrays import has_channels, is_picture, is_size, is_small_picture
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
-from abprop.kinds.images import Images
-from abprop.kinds.stationarity import drift, scale
+from abprop.kinds.pictures.images import Images
+from abprop.kinds.pictures.stationarity import drift, scale
 
 SMALLEST = 32  # pixels on a side of a picture in which fading light can be told from stones
 SIGMA = 0.05  # noise of a texture whose factors tell its grain too

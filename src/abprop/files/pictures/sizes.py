@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from abprop.errors import UserError, unknown
-from abprop.files.pictures import Picture
+from abprop.files.pictures.reading import Picture
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R 601, as Pillow's "L"
 CHANNELS = ("keep", "grey", "rgb")

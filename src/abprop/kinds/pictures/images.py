@@ -17,8 +17,7 @@ from abprop.errors import UserError
 from abprop.files.arrays import has_channels, is_picture, is_size, native
 from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
 from abprop.files.limits import BATCH, check_memory, quoted
-from abprop.files.pictures import Picture, decode
-from abprop.files.sizes import uniform
+from abprop.files.pictures import Picture, decode, uniform
 from abprop.files.write import save_images
 from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, native_rows
 from abprop.say import Say, counted
