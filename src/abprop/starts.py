@@ -107,8 +107,8 @@ def cell_scores(train: Examples, model: Model) -> Tensor:
     _, *grid = network.latent_shape
     y, hidden = _whole(train, torch.arange(len(train)))
     if hidden is not None:
-        shown = (~hidden).float()
-        mean = (y * shown).sum((0, 2, 3), keepdim=True) / shown.sum((0, 2, 3), keepdim=True)
+        shown, axes = (~hidden).float(), [0, *range(2, y.ndim)]
+        mean = (y * shown).sum(axes, keepdim=True) / shown.sum(axes, keepdim=True)
         y = torch.where(hidden, mean, y)
     rest, parts = _over(y, grid, 2**network.stages), []
     for level in range(network.levels.count):
@@ -129,14 +129,16 @@ def _over(y: Tensor, grid: list[int], cell: int) -> Tensor:
 def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
     """Scores (M, k, *grid) of the pieces under cells of that side, and what they leave of x."""
     (count, channels), grid = x.shape[:2], [n // cell for n in x.shape[2:]]
-    split = x.reshape(count, channels, grid[0], cell, grid[1], cell).permute(0, 2, 4, 1, 3, 5)
-    pieces = split.reshape(-1, channels * cell * cell)
+    cells = range(2, 2 * x.ndim - 2, 2)  # axes that number cells; each is followed by one within
+    order = [0, *cells, 1, *(axis + 1 for axis in cells)]
+    split = x.reshape(count, channels, *(m for n in grid for m in (n, cell))).permute(order)
+    pieces = split.reshape(-1, channels * cell ** len(grid))
     mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // MOST)]
     axes = principal.principal_axes(some - mean, min(k, pieces.shape[1]))
     found = (pieces - mean) @ axes
     left = (pieces - mean - found @ axes.T).reshape(split.shape)
     found = torch.nn.functional.pad(found, (0, k - found.shape[1]))
-    rest = left.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+    rest = left.permute([order.index(axis) for axis in range(left.ndim)]).reshape(x.shape)
     return found.reshape(count, *grid, k).movedim(-1, 1), rest
 
 

@@ -21,8 +21,8 @@ from abprop.data.signals import OBSERVED, Ids, Scale, Signals, as_rows
 from abprop.errors import UserError
 from abprop.noise import Noise
 
-# The plastic number g, g^3 = g + 1: steps of 1/g and 1/g^2 cover the unit square evenly.
-_PLASTIC = 1.32471795724474602596
+# g^(d + 1) = g + 1: steps of 1/g, ..., 1/g^d cover the unit cube of d axes evenly.
+_COVERING = {1: 1.61803398874989484820, 2: 1.32471795724474602596, 3: 1.22074408460575947536}
 _MOST_EXAMPLES = 600
 _COARSE = 24  # pixels a side to which pictures are averaged before they are compared
 _COMPONENTS = 20
@@ -205,14 +205,14 @@ def _copied(views: Views, changes: Iterable[tuple[str, tuple[int, int], bool]]) 
 
 
 def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
-    """`count` different square crops of one picture, at positions that cover it evenly.
+    """`count` different crops of one signal, as long along every axis, that cover it evenly.
 
     A pure function of its arguments: crop i is the same example for ever, and fewer crops are the
     first of more.
 
     Args:
-        signals: one picture.
-        size: side of a crop in pixels.
+        signals: one picture, or another signal with axes.
+        size: entries along an axis of a crop.
         count: how many.
         seed: shifts the positions.
 
@@ -220,17 +220,17 @@ def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
         Views with names "crop@y,x".
 
     Raises:
-        UserError: not one picture, or too small for so many crops of this size.
+        UserError: not one signal, or too small for so many crops of this size.
 
     References:
-        M. Roberts: The Unreasonable Effectiveness of Quasirandom Sequences (R2), 2018.
+        M. Roberts: The Unreasonable Effectiveness of Quasirandom Sequences (R_d), 2018.
     """
-    if len(signals) != 1 or signals.dims != 2:
+    if len(signals) != 1 or not signals.dims:
         raise UserError(f"crops need one picture, got {len(signals)} examples of {signals.kind}")
     if size < 1 or count < 1:
         raise UserError(f"crops: size {size} and count {count} must be at least 1")
-    corners = _corners(signals.shape[1:], size, count, seed)
-    return Crops(signals, np.zeros(count, np.int64), (size, size), corners)
+    corners = _corners(signals.kind, signals.shape[1:], size, count, seed)
+    return Crops(signals, np.zeros(count, np.int64), (size,) * signals.dims, corners)
 
 
 class Crops(Views):
@@ -245,27 +245,29 @@ class Crops(Views):
     def names(self) -> tuple[str, ...]:
         """ "crop@y,x"."""
         assert self.corners is not None
-        return tuple(f"crop@{y},{x}" for y, x in self.corners.tolist())
+        return tuple("crop@" + ",".join(map(str, corner)) for corner in self.corners.tolist())
 
 
-def _corners(shape: tuple[int, ...], size: int, count: int, seed: int) -> np.ndarray:
-    """Upper left corners (y, x), int64 (count, 2), all different."""
-    height, width = shape
-    room = np.array([height - size + 1, width - size + 1])
+def _corners(kind: str, shape: tuple[int, ...], size: int, count: int, seed: int) -> np.ndarray:
+    """Where crops begin, (y, x), int64 (count, axes), all different."""
+    room, whole = np.array(shape) - size + 1, "x".join(map(str, reversed(shape)))
+    crop = "x".join([str(size)] * len(shape))
     if room.min() < 1:
         raise UserError(
-            f"the texture is {width}x{height}, too small for crops of {size}x{size}; "
-            f"give a larger picture or smaller crops: data.crop"
+            f"the {kind} is {whole}, too small for crops of {crop}; "
+            f"give a larger one or smaller crops: data.crop"
         )
     if count > room.prod():
         raise UserError(
-            f"a {width}x{height} texture has only {room.prod()} different crops of {size}x{size}, "
+            f"a {whole} {kind} has only {room.prod()} different crops of {crop}, "
             f"{count} were asked for; take fewer or smaller crops: data.crops, data.crop"
         )
-    offset = noise.uniforms(seed, "crops", 2).numpy()
+    axes = np.arange(len(shape)) + 1
+    steps = 1 / _COVERING[len(shape)] ** axes
+    offset = noise.uniforms(seed, "crops", len(shape)).numpy()
     drawn = 2 * count
     while True:
-        along = np.arange(drawn)[:, None] * np.array([1 / _PLASTIC, 1 / _PLASTIC**2])
+        along = np.arange(drawn)[:, None] * steps
         corners = ((offset + along) % 1 * room).astype(np.int64)
         _, first = np.unique(corners, axis=0, return_index=True)
         if len(first) >= count:

@@ -1,0 +1,155 @@
+"""Encoded sounds as numbers and back, any rate, depth and number of channels; written in blocks."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from abprop.checkpoint.files import TEMPORARY
+from abprop.errors import UserError
+from abprop.files.entries import SOUNDS
+from abprop.files.limits import check_memory, quoted, reason
+
+COPIES = 4  # of a sound while it is decoded and resampled
+CONTEXT = 20  # samples on each side that SciPy's resampling filter looks at, at the lower rate
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A decoded sound.
+
+    Attributes:
+        values: float32 (C, T); full scale is [-1, 1].
+        rate: samples a second.
+        subtype: how a number is stored, in soundfile's words ("PCM_16", "FLOAT", ...).
+        note: what was odd, in a sentence, or "".
+    """
+
+    values: np.ndarray
+    rate: int
+    subtype: str
+    note: str = ""
+
+
+def decode(data: bytes, where: str) -> Recording:
+    """Decode a sound.
+
+    Args:
+        data: the encoded file.
+        where: its name for messages, quoted.
+
+    Raises:
+        UserError: it is empty, no sound, too large, or holds what is not a number.
+    """
+    import soundfile
+
+    if not data:
+        raise UserError(f"{where} is empty; replace or remove it")
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            check_memory(1, (file.channels, file.frames), 4 * COPIES, where)
+            told, rate, subtype = file.frames, file.samplerate, file.subtype
+            values = file.read(dtype="float32", always_2d=True)
+    except UserError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise UserError(
+            f"{where} cannot be decoded as a sound ({reason(error)}); replace or remove it"
+        ) from error
+    if not values.size:
+        raise UserError(f"{where} holds no samples; replace or remove it")
+    if not np.isfinite(values).all():
+        at = int(np.argmax(~np.isfinite(values).all(1)))
+        raise UserError(
+            f"{where}: sample {at} ({at / rate:.3f} s) is not a number; a sound must be complete: "
+            "cut it there"
+        )
+    note = "" if len(values) == told else f"{where} ends after {len(values) / rate:.2f} s: damaged"
+    return Recording(np.ascontiguousarray(values.T), rate, subtype, note)
+
+
+def resampled(values: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A sound (C, T) at another rate, float32."""
+    from scipy.signal import resample_poly
+
+    if rate == wanted:
+        return values
+    common = math.gcd(rate, wanted)
+    return resample_poly(values, wanted // common, rate // common, axis=1).astype(np.float32)
+
+
+def in_blocks(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterable[np.ndarray]:
+    """The same for a sound that comes in blocks (C, t), block by block, with the same result."""
+    if rate == wanted:
+        yield from blocks
+        return
+    common = math.gcd(rate, wanted)
+    up, down = wanted // common, rate // common
+    # A whole number of the output's steps, and enough of them for the filter's reach.
+    context = down * -(-CONTEXT * max(up, down) // (up * down))
+    held: np.ndarray | None = None
+    before = 0  # samples of what is held that are done already
+    for block in blocks:
+        held = block if held is None else np.concatenate((held, block), 1)
+        done = (held.shape[1] - before - context) // down * down
+        if done <= 0:
+            continue
+        made = resampled(held, rate, wanted)
+        yield made[:, before * up // down : (before + done) * up // down]
+        keep = min(context, before + done)
+        held, before = held[:, before + done - keep :], keep
+    if held is not None:
+        yield resampled(held, rate, wanted)[:, before * up // down :]
+
+
+def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str) -> Path:
+    """Write a sound as it comes, whole or not at all; returns its path.
+
+    Args:
+        blocks: float (C, t) each; beyond [-1, 1] is clipped.
+        path: .wav, .flac, .ogg, .mp3, .aif; its folder is made.
+        rate: samples a second.
+        subtype: as in `Recording`, where the format has it.
+
+    Raises:
+        UserError: a format that is not written or cannot hold this, or the disk refuses.
+    """
+    import soundfile
+
+    suffix = path.suffix.lower()
+    form = {".aif": "AIFF", ".aiff": "AIFF"}.get(suffix, suffix[1:].upper())
+    if suffix not in SOUNDS:
+        raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(sorted(SOUNDS))}")
+    kept = subtype if soundfile.check_format(form, subtype) else soundfile.default_subtype(form)
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(blocks, temporary, rate, kept, form)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"{quoted(path)} cannot be written ({reason(error)}); choose another format or folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str, form: str) -> None:
+    import soundfile
+
+    file = None
+    try:
+        for block in blocks:
+            if file is None:
+                file = soundfile.SoundFile(path, "w", rate, len(block), subtype, format=form)
+            file.write(np.clip(block, -1, 1).T)
+    finally:
+        if file is not None:
+            file.close()
