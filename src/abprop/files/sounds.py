@@ -126,7 +126,8 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     form = {".aif": "AIFF", ".aiff": "AIFF"}.get(suffix, suffix[1:].upper())
     if suffix not in SOUNDS:
         raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(sorted(SOUNDS))}")
-    kept = subtype if soundfile.check_format(form, subtype) else soundfile.default_subtype(form)
+    held = soundfile.check_format(form, subtype)
+    kept = subtype if held else soundfile.default_subtype(form) or subtype
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
