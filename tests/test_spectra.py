@@ -44,6 +44,38 @@ def test_of_variance_S_it_has_it() -> None:
     torch.testing.assert_close(power[2:-2].log(), RANGE * x[2:-2, 0].double(), rtol=0, atol=0.1)
 
 
+def excited(colour: Colour, frames: int, seed: int = 1) -> Tensor:
+    e = white(colour.channels, (frames + 1 + 2 * colour.reach) * colour.hop, seed)
+    return colour.excited(e)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_noise_has_the_spectrum_of_the_sound(channels: int) -> None:
+    """Over 40 dB, with a line much narrower than a band."""
+    length, window = 2**17, 64
+    f = torch.fft.rfftfreq(length, dtype=torch.float64)
+    size = 1 / (1 + (f / 0.05) ** 2) + 20 * torch.exp(-(((f - 0.3) / 0.001) ** 2))
+    sound = torch.fft.irfft(torch.fft.rfft(white(channels, length)) * size.sqrt())
+    if channels == 2:
+        sound = torch.tensor([[1, 0.0], [0.6, 0.8]], dtype=torch.float64) @ sound
+    found = colour(sound, window)
+    made = noise_with(torch.zeros(33, 4000), excited(found, 4000), found)
+    for again in (window, 1024):
+        powers = [spectra(s, again).abs().square().mean(2).sum(0) for s in (made, sound)]
+        decibels = 10 * (powers[0] / powers[1]).log10()
+        assert decibels.square().mean().sqrt() < 0.8, (again, decibels)
+        assert abs(decibels.mean()) < 0.1
+    if channels == 2:
+        assert math.isclose(torch.corrcoef(made)[0, 1].item(), 0.6, abs_tol=0.05)
+
+
+def test_what_excites_is_the_same_in_pieces() -> None:
+    found = colour(white(1, 4000), 16)
+    e = white(1, (40 + 2 * found.reach) * 8)
+    whole, part = found.excited(e), found.excited(e[:, 15 * 8 :])
+    torch.testing.assert_close(whole[:, 15 * 8 :], part, rtol=0, atol=1e-9)
+
+
 def test_levels_are_logarithms_of_powers_about_the_mean() -> None:
     sound = 7e-3 * white(1, 64 * 4000)
     found = levels(sound, colour(sound, 64)).double()
@@ -59,7 +91,7 @@ def test_channels_keep_how_they_go_together() -> None:
     sound = torch.stack([e[0], 0.6 * e[0] + 0.8 * e[1]])
     found = colour(sound, 64)
     assert found.rank == 2
-    made = noise_with(torch.zeros(33, 2999), white(2, 3000 * 32, 1), found)
+    made = noise_with(torch.zeros(33, 2999), excited(found, 2999), found)
     assert math.isclose(torch.corrcoef(made)[0, 1].item(), 0.6, abs_tol=0.03)
 
 

@@ -1,4 +1,4 @@
-"""What SOURCE means: a folder or zip of pictures, one picture, an array, a table -> `Signals`."""
+"""What SOURCE means: a folder or zip of pictures, a picture, a sound, an array -> `Signals`."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def read(
     hide: str | None = None,
     seed: int = 0,
     columns: str | None = None,
+    rate: int | None = None,
     say: Say = quiet,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
     Args:
-        source: a folder or zip of pictures, a picture, .npy, .npz or "file.npz:key", .csv; or a
-            numpy array or torch tensor.
-        kind: images, texture (one picture), table, array; "auto" looks.
+        source: a folder or zip of pictures, a picture, a sound, .npy, .npz or "file.npz:key",
+            .csv; or a numpy array or torch tensor.
+        kind: images, texture (one picture), sound, table, array; "auto" looks.
         size: "64" or "64x48" (width x height): centre-crop to the aspect, then Lanczos.
         channels: keep, grey or rgb.
         select: which examples: "0:300", "3,17,42", or ranges between commas.
@@ -52,6 +53,7 @@ def read(
         hide: a rule that hides more, see `hiding`.
         seed: of that rule.
         columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
+        rate: of a sound, samples a second to bring it to; that of an array.
         say: told every few seconds how far reading is.
 
     Raises:
@@ -61,7 +63,7 @@ def read(
         raise unknown("data.kind", str(kind), ("auto", *KINDS))
     check_channels(channels)
     masks = (masks or None) if isinstance(masks, str) else masks
-    request = Request(kind, _size(size), channels, select, limit, masks, columns, say)
+    request = Request(kind, _size(size), channels, select, limit, masks, columns, rate, say)
     given = _range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
@@ -74,13 +76,19 @@ def read(
     raw = _checked(raw, where)
     if hide is not None:
         raw = _hidden(raw, hide, seed)
+    KINDS[raw.kind].check_veil(raw.veil, where)
+    return _signals(raw, label, given)
+
+
+def _signals(raw: Raw, label: str, given: tuple[float, float] | None) -> Signals:
+    """What was read, checked and veiled, with its scale."""
     veil, by_column = raw.veil, KINDS[raw.kind].by_column
     hidden = None if veil is None else veil > OBSERVED
     scale = choose_scale(raw.values, hidden, each_column=by_column, given=given)
     named = (raw.kind, raw.values, veil, raw.names, scale, label)
     told = KINDS[raw.kind].remarks(raw.values, hidden, _columns(raw))
     note = "; ".join(filter(None, (raw.note, _prior_only(raw), told)))
-    return Signals.of(*named, columns=raw.columns, note=note)
+    return Signals.of(*named, columns=raw.columns, note=note, about=raw.about)
 
 
 def _size(text: str | int | None) -> tuple[int, int] | None:
@@ -129,7 +137,7 @@ def _read_path(text: str, request: Request) -> Raw:
     if load is None:
         raise UserError(
             f"{quoted(path)} is of a kind not read here; give a folder or zip of pictures, "
-            f"a picture, .npy, .npz or .csv"
+            f"a picture, a sound, .npy, .npz or .csv"
         )
     return load(path, key, request)
 
@@ -207,7 +215,8 @@ def _arranged(
     mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
     note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
-    raw = Raw(kind.name, found, veil, [f"{row:06d}" for row in rows], columns, note)
+    names = [f"{row:06d}" for row in rows]
+    raw = Raw(kind.name, found, veil, names, columns, note, kind.told(request))
     lost = ""
     if kind.by_column:  # what is behind a mask has no say
         whole = arranged[rows] if veil is None else np.where(veil == SECRET, 0, arranged[rows])

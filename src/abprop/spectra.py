@@ -4,12 +4,14 @@
     E X X^H = S(f, t) C(f),                  C (channels, channels): the sound's colour
     y       = log(X^H C^+ X / r) / RANGE,    r = rank C; at least -1, at most 1
 
-    white noise e with spectra E:    s(n + t H) += w(n) y(n),
-    y the inverse transform of       Y(f, t) = sqrt(S(f, t) / H) L(f) E(f, t),    L L^H = C
+    noise e with spectra E:          s(n + t H) += w(n) y(n),
+    y the inverse transform of       Y(f, t) = sqrt(S(f, t) / H) C(f)^(1/2) E(f, t)
 
-w^2 sums to one over frames, so with S = 1 all of e comes through, coloured. Given S the power p is
-Gamma(r, mean S), all that the channels tell of S (compare `likelihoods.Spectral`): phases are noise
-and are drawn, not told. Channels keep how they go together (N. Duong, E. Vincent, R. Gribonval,
+w^2 sums to one over frames, so with S = 1 all of e comes through, coloured. e itself is white noise
+through one long filter: what the sound has in the long run over what would come of white noise, so
+that lines and slopes which are finer than a band are there too. Given S the power is Gamma(r, mean
+S), all that the channels tell of S (compare `likelihoods.Spectral`): phases are noise and are
+drawn, not told. Channels keep how they go together (N. Duong, E. Vincent, R. Gribonval,
 Under-determined reverberant audio source separation using a full-rank spatial covariance model,
 2010, with C the same at all times).
 """
@@ -26,6 +28,8 @@ from abprop.errors import AbpropError
 from abprop.likelihoods import RANGE
 
 SILENT = 1e-12  # of the loudest band's power: what is below is no sound
+LONG = 8  # windows that a long filter reaches, each way
+LEAST, MOST = 1e-8, 1e4  # of a long filter's power
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +38,22 @@ class Colour:
 
     Args:
         matrices: C, complex128 (N / 2 + 1, channels, channels), Hermitian.
+        fine: power of the long filter at M + 1 frequencies from 0 to half the rate, M a multiple
+            of H; none if None.
 
     Raises:
         AbpropError: of another shape.
     """
 
     matrices: Tensor
+    fine: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = self.matrices.shape
         if len(shape) != 3 or shape[1] != shape[2] or shape[0] < 2:
             raise AbpropError(f"colour: matrices of shape {tuple(shape)}, not (bands, C, C)")
+        if self.fine is not None and (self.fine.ndim != 1 or (len(self.fine) - 1) % self.hop):
+            raise AbpropError(f"colour: a long filter of shape {tuple(self.fine.shape)}")
 
     @property
     def bands(self) -> int:
@@ -82,19 +91,62 @@ class Colour:
         return torch.einsum("fa,aft->ft", weights, turned) / ranks[:, None]
 
     def applied(self, E: Tensor) -> Tensor:
-        """L E of spectra (C, bands, frames)."""
+        """C^(1/2) E of spectra (C, bands, frames)."""
+        return torch.einsum("fca,aft->cft", self._root, E)
+
+    @property
+    def reach(self) -> int:
+        """Hops of white noise before and after, that the long filter looks at."""
+        return 0 if self.fine is None else (len(self.fine) - 1) // self.hop
+
+    def excited(self, e: Tensor) -> Tensor:
+        """White noise (C, (hops + 2 reach) H) through the long filter, (C, hops H)."""
+        if self.fine is None:
+            return e
+        around, size = len(self.fine) - 1, e.shape[1]
+        taps = torch.fft.irfft(self.fine.sqrt(), 2 * around).roll(around)
+        taps = taps * torch.hann_window(2 * around, dtype=taps.dtype)
+        whole = torch.fft.rfft(e, size) * torch.fft.rfft(taps, size)
+        return torch.fft.irfft(whole, size)[:, 2 * around :]
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """C^(1/2), (bands, C, C): Hermitian, so that bands beside each other go together."""
         values, vectors = self._axes
-        return torch.einsum("fca,aft->cft", vectors * values.sqrt()[:, None], E)
+        return (vectors * values.sqrt()[:, None]) @ vectors.mH
+
+    def through(self, size: int) -> Tensor:
+        """The power spectrum, of all channels, that becomes of white noise: (size / 2 + 1,).
+
+        C^(1/2) is a circular filter between two windows, so its response is cut short by their
+        overlap.
+        """
+        length = 2 * self.hop
+        lags = torch.arange(size)
+        lags = torch.where(lags < size // 2, lags, lags - size)
+        power = torch.fft.fft(_window(length), 2 * length).abs().square()
+        overlap = torch.fft.ifft(power).real / self.hop  # of the window with itself, by lag
+        overlap = torch.where(lags.abs() < length, overlap[lags % (2 * length)], 0.0)
+        response = torch.fft.irfft(self._root, length, dim=0)[lags % length] / self.hop**0.5
+        whole = torch.fft.rfft(response * overlap[:, None, None], dim=0)
+        return whole.abs().square().sum((1, 2))
 
 
 def colour(sound: Tensor, window: int) -> Colour:
-    """That of a sound (C, T).
+    """That of a sound (C, T), with the long filter for it.
 
     Raises:
         AbpropError: an odd window, or a sound shorter than one.
     """
     X = spectra(sound, window)
-    return Colour(torch.einsum("cft,dft->fcd", X, X.conj()) / X.shape[2])
+    found = Colour(torch.einsum("cft,dft->fcd", X, X.conj()) / X.shape[2])
+    around = min(LONG * window, sound.shape[1] // window * window // 2)
+    if not found.rank or around < window:
+        return found
+    # As much as comes of white noise has no long filter's power to bring: both through one window.
+    power = spectra(sound, 2 * around).abs().square().mean(2).sum(0) / around
+    fine = (power / found.through(2 * around).clamp_min(1e-300)).clamp(LEAST, MOST)
+    return Colour(found.matrices, fine)
 
 
 def levels(sound: Tensor, colour: Colour) -> Tensor:
@@ -104,11 +156,11 @@ def levels(sound: Tensor, colour: Colour) -> Tensor:
 
 
 def noise_with(x: Tensor, e: Tensor, colour: Colour) -> Tensor:
-    """White noise given a variance.
+    """Noise given a variance.
 
     Args:
         x: log S / RANGE, (bands, frames).
-        e: white noise, (C, (frames + 1) H).
+        e: what excites it, (C, (frames + 1) H); see `Colour.excited`.
         colour: C.
 
     Returns:

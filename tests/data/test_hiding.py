@@ -195,6 +195,21 @@ def test_what_is_set_aside_is_as_deep_as_what_is_hidden(rule: str, shape: tuple[
     assert 0.75 * hidden < aside < 1.75 * hidden
 
 
+def test_channels_with_masks_of_their_own_lose_entries_one_channel_at_a_time():
+    """One large map of days: as deep as its holes, however wide the land that no day shows."""
+    random = np.random.default_rng(0)
+    hidden = random.random((1, 4, 64, 64)) < 0.05
+    hidden[:, :, :, 40:] = True  # land
+    given = signals((4, 64, 64), hidden)
+    given = given.take([0]) if len(given) > 1 else given
+    before, after = given.codes([0])[0], set_aside(given, 0.02, 0).codes([0])[0]
+    aside = after == ASIDE
+    assert aside.sum() / (before == OBSERVED).sum() == pytest.approx(0.02, rel=0.1)
+    assert (aside.sum(0) == 1).sum() > 0.9 * aside.any(0).sum()
+    assert all(day.any() for day in aside)
+    assert depth(after[None, :1], ASIDE).mean() < 1.5
+
+
 def test_cells_of_a_table_are_set_aside_one_by_one():
     given = secret((30,), "M6", 100)
     before, after = given.codes(range(100)), set_aside(given, 0.05, 0).codes(range(100))

@@ -38,6 +38,8 @@ OTHER: dict[str, tuple[str, object]] = {
     "data.channels": ("grey", "grey"),
     "data.masks": ("not:holes.npz:m", "not:holes.npz:m"),
     "data.hide": ("P.5", "P.5"),
+    "data.rate": ("11025", 11025),
+    "data.window": ("256", 256),
     "data.aside": ("0", 0.0),
     "data.measure": ("down:4", "down:4"),
     "data.operator": ("A.npy", "A.npy"),

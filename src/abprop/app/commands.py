@@ -38,6 +38,7 @@ def sample(
     size: Annotated[str | None, typer.Option(help="WxH, for a model of a texture")] = None,
     seed: Annotated[int, typer.Option(help="another seed, other samples")] = 0,
     tile: Annotated[bool, typer.Option("--tile", help="a texture whose edges fit")] = False,
+    seconds: Annotated[float | None, typer.Option(help="length of a sound; 10")] = None,
     out: Out = None,
     device: Device = None,
 ) -> None:
@@ -45,7 +46,12 @@ def sample(
     from abprop.run import load
 
     fitted = load(run, device=device, say=say)
-    x = fitted.sample(n, size=_size(size), seed=seed, tile=tile)
+    if fitted.rate and n in (None, 1) and size is None and not tile:  # as it is made
+        path = out or fitted.folder / "samples" / f"sample-{seed}.wav"
+        path = path if path.suffix else path / f"sample-{seed}.wav"
+        say(f"1 sound: {fitted.record(path, seconds, seed=seed)}")
+        return
+    x = fitted.sample(n, size=_size(size), seed=seed, tile=tile, seconds=seconds)
     _write(fitted, x, out or _sheet(fitted, f"sample-{seed}"), None)
 
 

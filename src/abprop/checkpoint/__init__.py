@@ -8,10 +8,10 @@ alone loads a flipped bit without a word) and of itself, and loading checks them
 depend only on what is saved, so equal states make equal folders. Nothing is ever unpickled.
 """
 
+from abprop.checkpoint.beside import colour_in, coloured, named, names_in
 from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
-from abprop.checkpoint.names import named, names_in
 from abprop.checkpoint.reading import facts, latest, load
 from abprop.checkpoint.writing import digest, save
 
@@ -20,6 +20,8 @@ __all__ = [
     "CheckpointError",
     "step_name",
     "named",
+    "coloured",
+    "colour_in",
     "names_in",
     "save",
     "digest",

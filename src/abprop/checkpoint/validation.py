@@ -21,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from abprop.checkpoint.beside import colour_in, names_in
 from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault
-from abprop.checkpoint.names import names_in
+from abprop.errors import AbpropError
 
 GROUPS = ("network", "optimizer", "latents-00000")
 LARGEST = 1e300  # of a number in the manifest
@@ -57,6 +58,9 @@ def check(folder: Path, checkpoint: Checkpoint) -> None:
     wrong = _meta(checkpoint.meta) or _names(checkpoint, ids)
     if wrong:
         raise fault(folder / MANIFEST, wrong)
+    wrong = _colour(checkpoint)
+    if wrong:
+        raise fault(folder / "colour.safetensors", wrong)
 
 
 # Each of the following says what is wrong, or nothing.
@@ -130,6 +134,21 @@ def _meta(meta: Mapping[str, Any]) -> str:
     if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
         return "data.shape is not a list of positive integers"
     return _scale(data.get("scale"))
+
+
+def _colour(checkpoint: Checkpoint) -> str:
+    try:
+        colour = colour_in(checkpoint)
+    except (KeyError, RuntimeError, AbpropError):
+        return "it is no colour of a sound"
+    shape, about = checkpoint.meta["data"].get("shape"), checkpoint.meta["data"].get("about", {})
+    if colour is None:
+        return ""
+    if not isinstance(shape, list) or shape[:1] != [colour.bands]:
+        return f"it has {colour.bands} bands, but data.shape is {shape}"
+    rates = [about.get("rate"), about.get("file_rate")] if isinstance(about, dict) else [None]
+    known = all(map(_counts, rates)) and isinstance(about.get("subtype"), str)
+    return "" if known else "data.about does not tell its rates"
 
 
 def _names(checkpoint: Checkpoint, ids: int) -> str:

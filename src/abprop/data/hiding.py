@@ -26,7 +26,7 @@ _PATCH = 3
 _BLOCK = 64  # examples at once
 _CLOUD = 16  # clouds are smooth over this part of a side
 _MOST_ASIDE = 0.5  # of an example's observed entries
-_DISCS = 8  # set aside in one example at most
+_DISCS, _IN_ALL = 8, 1024  # set aside in one example at most; in few examples, together
 _ROWS = 4096  # examples whose numbers are drawn at once
 
 
@@ -121,14 +121,16 @@ def set_aside(signals: Signals, share: float, seed: int) -> Signals:
     """About `share` of what was observed becomes ASIDE, as deep as what is hidden.
 
     Discs about random observed places, with radii drawn from the distances between hidden entries
-    and the nearest observed ones: what is set aside is as hard to tell as what is hidden. Cells of
-    a table are set aside one by one. Without anything hidden nothing is set aside.
+    and the nearest observed ones: what is set aside is as hard to tell as what is hidden. Where
+    channels have masks of their own, a disc is in one of them. Cells of a table are set aside one
+    by one. Without anything hidden nothing is set aside.
     """
     if signals.veil is None or not share:
         return signals
     veil = signals.veil.copy()
     choose = _cells if signals.dims == 0 else _discs
-    width = signals.shape[0] if signals.dims == 0 else 2 * _DISCS
+    discs = max(_DISCS, _IN_ALL // len(veil))
+    width = signals.shape[0] if signals.dims == 0 else 2 * discs
     noise, owed = Noise(seed, "aside"), 0.0
     for rows in np.array_split(np.arange(len(veil)), -(-len(veil) // _ROWS)):
         observed = veil[rows] == OBSERVED
@@ -156,20 +158,28 @@ def _cells(observed: np.ndarray, owed: float, numbers: np.ndarray) -> np.ndarray
 
 def _discs(observed: np.ndarray, owed: float, numbers: np.ndarray) -> np.ndarray:
     """Of one example (1 or C, *size): observed entries within some discs."""
-    from scipy.ndimage import distance_transform_edt
-
-    hidden = ~observed.all(0)  # a place with something hidden
-    depth = np.asarray(distance_transform_edt(hidden))
-    depths, shown = np.sort(depth[hidden]), np.argwhere(observed.any(0))
-    grid = np.stack(np.meshgrid(*map(np.arange, hidden.shape), indexing="ij"), -1)
+    shown, depths = np.argwhere(observed), _depths(observed)
+    grid = np.stack(np.meshgrid(*map(np.arange, observed.shape[1:]), indexing="ij"), -1)
     now = np.zeros_like(observed)
-    for place, radius in numbers.reshape(_DISCS, 2).tolist():
+    for place, radius in numbers.reshape(-1, 2).tolist():
         if owed <= now.sum():
             break
-        centre = shown[int(place * len(shown))]
+        channel, *centre = shown[int(place * len(shown))]
         reach = depths[int(radius * len(depths))] + 0.5
-        disc = observed & (np.square(grid - centre).sum(-1) < reach**2)
-        if (now | disc).sum() > _MOST_ASIDE * observed.sum():
+        disc = observed[channel] & (np.square(grid - centre).sum(-1) < reach**2)
+        if now.sum() + (disc & ~now[channel]).sum() > _MOST_ASIDE * observed.sum():
             break
-        now |= disc
+        now[channel] |= disc
     return now
+
+
+def _depths(observed: np.ndarray) -> np.ndarray:
+    """How far hidden entries are from the nearest observed one of their channel, ascending.
+
+    A place that no channel shows, such as land in maps of the sea, is nothing to be told.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    place = observed.any(0) if len(observed) > 1 else np.ones(observed.shape[1:], bool)
+    found = [np.asarray(distance_transform_edt(~one))[~one & place] for one in observed]
+    return np.sort(np.concatenate(found)) if any(map(len, found)) else np.zeros(1)

@@ -1,4 +1,4 @@
-"""How signals were observed: as they are, by a simulated measurement, or through a matrix.
+"""How signals were observed: as they are, by a measurement, through a matrix, or as spectra.
 
 Learning from measurements sees nothing else: all that is chosen by looking at the data is chosen by
 looking at y.
@@ -20,8 +20,10 @@ from abprop.errors import UserError
 from abprop.files import arrays
 from abprop.grammar import parse_latent, parse_range
 from abprop.operators import Operator, Projection, measure
+from abprop.spectra import Colour, levels
 
 BLOCK = 256  # signals measured together
+UNIT = Scale(-1.0, 1.0, "float32")  # of what is in model units already
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Sensor:
         operator: of one example; None where x itself is observed.
         scale: between x in data units and x in model units.
         matrix: (M, D), where the source holds y = A x in data units.
+        colour: of a sound, where x is the variance of its bands (bands, frames).
     """
 
     shape: tuple[int, ...]
     operator: Operator | None
     scale: Scale
     matrix: Tensor | None = None
+    colour: Colour | None = None
 
     def examples(self, source: Source, ids: Tensor) -> Examples:
         """What learning sees of a source that `learned_from` gave, or of views of it."""
@@ -51,6 +55,9 @@ class Sensor:
         Raises:
             UserError: measurements that are not finite, or parts missing.
         """
+        if self.colour is not None:
+            values = levels(torch.from_numpy(signals.values[0]), self.colour)[None].numpy()
+            return Signals.of(signals.kind, values, None, signals.names, UNIT, signals.source)
         if self.operator is None:
             return signals
         if signals.hidden is not None:
@@ -66,8 +73,7 @@ class Sensor:
             values = torch.cat([one[torch.zeros_like(b)](signals.batch(b)[0]) for b in blocks])
         else:
             values = self._in_model_units(self.matrix, signals)
-        unit = Scale(-1.0, 1.0, "float32")
-        return Signals.of("array", values.numpy(), None, signals.names, unit, signals.source)
+        return Signals.of("array", values.numpy(), None, signals.names, UNIT, signals.source)
 
     def _in_model_units(self, matrix: Tensor, signals: Signals) -> Tensor:
         """y in data units -> y of x in model units: x_data = unit x + middle."""
@@ -85,6 +91,7 @@ def sensor(
     shape: str | None = None,
     range: str | None = None,
     seed: int = 0,
+    colour: Colour | None = None,
 ) -> Sensor:
     """How such signals are observed.
 
@@ -95,6 +102,7 @@ def sensor(
         shape: CxHxW of x then.
         range: of x in data units then.
         seed: of what a rule draws.
+        colour: of a sound that is learned by the variance of its bands.
 
     Raises:
         UserError: both kinds of measurement at once, or an operator that does not fit.
@@ -103,6 +111,9 @@ def sensor(
         raise UserError("--measure and --operator exclude each other: leave one out")
     if operator:
         return _through_matrix(signals, Path(operator), shape, range)
+    if colour is not None:
+        frames = signals.shape[-1] // colour.hop - 1
+        return Sensor((colour.bands, frames), None, UNIT, colour=colour)
     simulated = _simulated(measure, signals.shape, seed) if measure else None
     return Sensor(signals.shape, simulated, signals.scale)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -90,7 +90,7 @@ class Signals:
     """What the learner sees: N examples, their names and their scale. Make one with `Signals.of`.
 
     Attributes:
-        kind: images, texture, table or array.
+        kind: a name of `kinds.KINDS`.
         values: (N, C, *size) in the data's own dtype; a table is (N, C). Floats are float32.
         veil: uint8 (N, 1 or C, *size), what is known of each entry; None if all was observed.
             OBSERVED; MISSING: no one knows it (NaN, alpha 0); SECRET: hidden by a mask or a rule,
@@ -101,6 +101,7 @@ class Signals:
         source: where they came from.
         columns: names of a table's columns.
         note: one sentence about what was chosen on the user's behalf, or "".
+        about: plain values that writing such signals needs: the rate of a sound.
     """
 
     kind: str
@@ -111,6 +112,7 @@ class Signals:
     source: str
     columns: tuple[str, ...] = ()
     note: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -124,6 +126,7 @@ class Signals:
         *,
         columns: tuple[str, ...] = (),
         note: str = "",
+        about: Mapping[str, Any] | None = None,
     ) -> Signals:
         """Signals, their veil in one form.
 
@@ -132,7 +135,7 @@ class Signals:
         """
         names = tuple(names)
         veil = hidden.astype(np.uint8) if hidden is not None and hidden.any() else None
-        return cls(kind, values, veil, names, scale, source, columns, note)
+        return cls(kind, values, veil, names, scale, source, columns, note, about or {})
 
     @cached_property
     def fingerprint(self) -> str:
@@ -194,7 +197,7 @@ class Signals:
     def become(self, values: np.ndarray, veil: np.ndarray | None, names: Iterable[str]) -> Signals:
         """Other examples of the same kind, scale and source."""
         changed = (self.kind, values, veil, names, self.scale, self.source)
-        return Signals.of(*changed, columns=self.columns, note=self.note)
+        return Signals.of(*changed, columns=self.columns, note=self.note, about=self.about)
 
 
 def fingerprint(values: np.ndarray, veil: np.ndarray | None, names: tuple[str, ...]) -> str:

@@ -85,13 +85,13 @@ def _save_folder(x: np.ndarray, folder: Path, names: Sequence[str] | None) -> li
     if len(names) != len(x):
         raise ValueError(f"{len(x)} pictures but {len(names)} names")
     suffix = ".png" if _png_holds(x[0]) else ".tif"
-    paths = [folder / f"{_inside(name)}{suffix}" for name in names]
+    paths = [folder / f"{inside(name)}{suffix}" for name in names]
     if len(set(paths)) < len(paths):
         raise UserError(f"{quoted(folder)}: two pictures have one name; nothing was written")
     return [_save(picture, path) for picture, path in zip(x, paths, strict=True)]
 
 
-def _inside(name: str) -> PurePosixPath:
+def inside(name: str) -> PurePosixPath:
     """A name that stays inside the folder, whatever a zip called its members."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return PurePosixPath(*parts) if parts else PurePosixPath("unnamed")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,16 @@ class Array(Kind):
         return ".tif" if len(shape) == 3 else ".csv"
 
     def write(
-        self, x: np.ndarray, path: Path, names: Sequence[str] | None, columns: Sequence[str]
+        self,
+        x: np.ndarray,
+        path: Path,
+        names: Sequence[str] | None,
+        columns: Sequence[str],
+        about: Mapping[str, Any],
     ) -> str:
         """See `Kind.write`."""
         if x.ndim != 4:
-            return super().write(x, path, names, columns)
+            return super().write(x, path, names, columns, about)
         files = save_images(x, path, names=names)
         return (
             f"{len(x)} arrays of {x.shape[3]}x{x.shape[2]}: {files[0] if len(files) == 1 else path}"

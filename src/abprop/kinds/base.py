@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from abprop.files.arrays import native
 from abprop.files.tables import save_rows
 from abprop.grammar import parse_latent
 from abprop.say import Say, counted, quiet
+from abprop.spectra import Colour
 
 FEWEST_TO_HOLD_OUT = 50
 Asked = Mapping[str, Any]
@@ -40,6 +41,7 @@ class Request:
     limit: int | None
     masks: object = None
     columns: str | None = None
+    rate: int | None = None
     say: Say = quiet
 
 
@@ -53,6 +55,7 @@ class Raw:
     names: list[str]
     columns: tuple[str, ...] = ()
     note: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Kind:
@@ -129,6 +132,21 @@ class Kind:
             )
         return native_rows(arranged, rows, where, mask)
 
+    def check_veil(self, veil: np.ndarray | None, where: str) -> None:
+        """Refuse what such signals cannot have hidden.
+
+        Raises:
+            UserError: they must be complete.
+        """
+
+    def told(self, request: Request) -> dict[str, Any]:
+        """`Signals.about` of an array.
+
+        Raises:
+            UserError: something that writing needs was not said.
+        """
+        return {}
+
     def loss(self, values: np.ndarray, columns: Sequence[str]) -> str:
         """What keeping the chosen rows as examples loses of them, for a note; "" for nothing."""
         return ""
@@ -166,6 +184,14 @@ class Kind:
             chosen["model.sigma"] = starts.hot_sigma(seen, math.prod(latent))
         return chosen
 
+    def colour(self, signals: Signals, asked: Asked) -> Colour | None:
+        """That of a sound which is learned by the variance of its bands; None for all else.
+
+        Raises:
+            UserError: silence, or too short for a window.
+        """
+        return None
+
     def views(self, signals: Signals, asked: Asked) -> Views:
         """The examples that a source gives, without copies."""
         return whole(signals)
@@ -182,7 +208,12 @@ class Kind:
         return ".csv"
 
     def write(
-        self, x: np.ndarray, path: Path, names: Sequence[str] | None, columns: Sequence[str]
+        self,
+        x: np.ndarray,
+        path: Path,
+        names: Sequence[str] | None,
+        columns: Sequence[str],
+        about: Mapping[str, Any],
     ) -> str:
         """Write signals where the user asked, and say where.
 
@@ -191,6 +222,7 @@ class Kind:
             path: a file, or a folder without an extension.
             names: of the examples.
             columns: of a table.
+            about: see `Signals`.
 
         Raises:
             UserError: an extension that cannot hold such signals, or the disk refuses.

@@ -202,7 +202,8 @@ def _fitted(
     learned.prior.remember(states, None if places is None else torch.tensor(places) / cell)
     model, z = learned.folded(), learned.fold_latents(states)
     found.meta["data"]["names"] = checkpoint.names_in(found)
-    return Run(folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
+    whole = (folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
+    return Run(*whole, colour=checkpoint.colour_in(found))
 
 
 # Saving ---------------------------------------------------------------------------------------
@@ -227,7 +228,9 @@ class Saver:
         self.saved_at, self.saved_t = time.monotonic(), learning.t
         self.data = summary(split, signals)
         names = split.train.take(range(split.originals)).names
-        self.names = {"names": checkpoint.named(names)}
+        self.beside = {"names": checkpoint.named(names)}
+        if split.sensor.colour is not None:
+            self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
 
     def due(self) -> bool:
         """A checkpoint is due by time or by iterations."""
@@ -238,7 +241,7 @@ class Saver:
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
         learning, where = self.learning, self.folder / "checkpoints"
-        checkpoint.save(where, learning.t, {**learning.tensors(), **self.names}, self._meta())
+        checkpoint.save(where, learning.t, {**learning.tensors(), **self.beside}, self._meta())
         # A later one was bad, or this would not be resumed before it: it must not count as new.
         past = [step for step in checkpoint.steps(where) if step <= learning.t]
         checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})

@@ -131,6 +131,12 @@ class DataKeys(_Section):
     hide: Text | None = _key(
         None, "hide by a rule: P.5 patches, S.05 entries, M20 block, C.3 clouds"
     )
+    rate: Positive | None = _key(
+        None, "sound: samples a second to learn at; else the file's, divided to at most 24000"
+    )
+    window: Positive | None = _key(
+        None, "sound: samples in the window of a spectrum, an even number; else chosen"
+    )
     aside: Decay = _key(
         0.02, "where something is hidden: observed entries set aside to calibrate uncertainty"
     )
@@ -149,8 +155,10 @@ class DataKeys(_Section):
     shift: Count | None = _key(
         None, "add copies shifted by so many pixels four ways; 0: none; else chosen"
     )
-    crop: Positive | None = _key(None, "texture: pixels on a side of a crop; else chosen")
-    crops: Positive | None = _key(None, "texture: how many crops; else chosen")
+    crop: Positive | None = _key(
+        None, "texture, sound: pixels on a side of a crop, or frames of it; else chosen"
+    )
+    crops: Positive | None = _key(None, "texture, sound: how many crops; else chosen")
 
 
 class ModelKeys(_Section):

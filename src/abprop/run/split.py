@@ -15,11 +15,14 @@ from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_a
 from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
+from abprop.likelihoods import spread
 from abprop.noise import Noise
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
 from abprop.say import Say, quiet
 from abprop.sources import read
+
+OVERLAP = 0.5  # frames overlap by half, so each tells half as much
 
 
 def load_data(recipe: Recipe, source: object = None, say: Say = quiet) -> Signals:
@@ -37,6 +40,7 @@ def load_data(recipe: Recipe, source: object = None, say: Say = quiet) -> Signal
         hide=data.hide,
         seed=recipe.seed,
         columns=data.columns,
+        rate=data.rate,
         say=say,
     )
 
@@ -129,6 +133,7 @@ def sensor(recipe: Recipe, signals: Signals) -> Sensor:
     data = recipe.data
     return sensor_of(
         signals,
+        colour=KINDS[signals.kind].colour(signals, flat(recipe)),
         measure=data.measure,
         operator=data.operator,
         shape=data.shape,
@@ -146,6 +151,8 @@ def resolve(recipe: Recipe, signals: Signals) -> Recipe:
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
     choices |= KINDS[seen.kind].choices(flat(recipe), examples)
+    if observed.colour is not None and recipe.model.sigma is None:
+        choices["model.sigma"] = round(spread(OVERLAP * max(1, observed.colour.rank)), 6)
     if recipe.model.channels is None:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
         halvings = round(math.log2(max(8, min(observed.shape[1:], default=8)) / 8))
@@ -231,6 +238,7 @@ def summary(split: Split, signals: Signals) -> dict[str, Any]:
         "scale": _listed(split.sensor.scale),
         "columns": list(signals.columns),
         "places": None if split.places is None else split.places.tolist(),
+        "about": dict(signals.about),
     }
 
 

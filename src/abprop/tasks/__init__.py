@@ -12,6 +12,7 @@ from abprop.tasks.explaining import (
     slerp,
     spread,
 )
+from abprop.tasks.sounding import played, voiced
 
 __all__ = [
     "Recovered",
@@ -23,6 +24,7 @@ __all__ = [
     "interpolate",
     "latent_grid",
     "mean_square",
+    "played",
     "reconstruct",
     "recover",
     "sample",
@@ -30,4 +32,5 @@ __all__ = [
     "slerp",
     "spread",
     "tiles",
+    "voiced",
 ]

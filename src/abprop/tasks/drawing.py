@@ -142,7 +142,8 @@ def tiles(
         Where a tile lies in the signal, and its part of it (C, *lengths).
     """
     cell = 2**model.network.stages
-    cells = max(1, round(TILE ** (1 / len(size))) // cell)
+    entries = TILE // max(1, model.network.signal_shape[0] // 4)  # of bands there are many
+    cells = max(1, round(entries ** (1 / len(size))) // cell)
     side = cells * cell
     grid = grid_over(model, (side,) * len(size))
     for index in itertools.product(*(range(-(-n // side)) for n in size)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -126,7 +126,12 @@ class Images(Kind):
         return ".png" if dtype == "uint8" and shape[0] in (1, 3) else ".tif"
 
     def write(
-        self, x: np.ndarray, path: Path, names: Sequence[str] | None, columns: Sequence[str]
+        self,
+        x: np.ndarray,
+        path: Path,
+        names: Sequence[str] | None,
+        columns: Sequence[str],
+        about: Mapping[str, Any],
     ) -> str:
         """See `Kind.write`."""
         files = save_images(x, path, names=names)

@@ -80,7 +80,7 @@ class Texture(Images):
             levels, colours = asked["model.levels"] or LEVELS, seen.signal_shape[0]
             chosen |= _map(crop, levels, _cell(crop, seen), colours)
         latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
-        return chosen | _neighbours(asked, latent)
+        return chosen | neighbours(asked, latent)
 
     def views(self, signals: Signals, asked: Asked) -> Views:
         """Crops that cover the picture."""
@@ -94,13 +94,13 @@ def _crops(crop: int, size: tuple[int, ...]) -> int:
     return min(384 if crop > 64 else 256, room)
 
 
-def _neighbours(asked: Asked, latent: tuple[int, ...]) -> dict[str, Any]:
+def neighbours(asked: Asked, latent: tuple[int, ...], draws: bool = True) -> dict[str, Any]:
     """A prior that knows neighbours, where there are any, and the term from its draws."""
     many = len(latent) > 1 and min(latent[1:]) >= FEWEST_CELLS
     chosen: dict[str, Any] = {}
     if asked["model.prior"] == "auto":
         chosen["model.prior"] = "markov" if many else "gaussian"
-    if asked["train.draws"] is None and chosen.get("model.prior") == "markov":
+    if draws and asked["train.draws"] is None and chosen.get("model.prior") == "markov":
         chosen["train.draws"] = DRAWS
     return chosen
 

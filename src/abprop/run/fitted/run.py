@@ -1,9 +1,9 @@
-"""A fitted run: its directory, its model, and what can be done with it."""
+"""What can be done with a fitted run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,129 +12,81 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
-from abprop.data import ASIDE, Scale, Sensor, Signals
+from abprop.data import ASIDE, Signals
 from abprop.errors import UserError
-from abprop.evaluate import Answer, Explained, Posterior, explained, judged, recovery
+from abprop.evaluate import Answer, Posterior, judged, recovery
+from abprop.files import sounds
 from abprop.grammar import names, whole, whole_numbers
-from abprop.kinds import KINDS, Kind
-from abprop.model import Model
 from abprop.noise import Noise
 from abprop.run import metrics
-from abprop.run.recipe import Recipe, compose
-from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
+from abprop.run.fitted.learned import Learned
 from abprop.say import Say, quiet
-from abprop.sources import recognised
+
+SECONDS = 10.0  # of a new sound
+FAR = 2**40  # samples
 
 
 @dataclass
-class Run:
-    """A fitted model with the data's scale. Pictures in and out are arrays in data units.
-
-    Attributes:
-        folder: the run directory.
-        recipe: complete.
-        model: folded, so that vector latents are N(0, I); sigma is the held-out residual.
-        learned: the same before folding, in the coordinates in which chains move best.
-        step: the checkpoint's iteration.
-        meta: what the checkpoint says of the data.
-        ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
-            `len(meta["data"]["names"])` are the originals, copies follow.
-        states: the same latents of `learned`.
-    """
-
-    folder: Path
-    recipe: Recipe
-    model: Model
-    learned: Model
-    device: torch.device
-    step: int
-    meta: dict[str, Any]
-    ids: Tensor
-    z: Tensor
-    states: Tensor
-    source: object = None
-    _signals: Signals | None = field(default=None, repr=False)
-    _split: Split | None = field(default=None, repr=False)
-    _cut: Signals | None = field(default=None, repr=False)
-    _posteriors: dict[str, list[Posterior]] = field(default_factory=dict, repr=False)
-
-    @property
-    def scale(self) -> Scale:
-        """The map between data units and model units."""
-        return listed_back(self.meta["data"]["scale"])
-
-    @property
-    def kind(self) -> Kind:
-        """What kind of signals these are; behind a matrix, what they look like."""
-        if self.recipe.data.operator:
-            return recognised((2, *self.shape), np.dtype(np.float32))
-        return KINDS[self.meta["data"]["kind"]]
-
-    @property
-    def measured(self) -> bool:
-        """Whether learning saw measurements only."""
-        return bool(self.recipe.data.measure or self.recipe.data.operator)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(C, *size) of one signal."""
-        return tuple(self.meta["data"]["shape"])
-
-    @property
-    def names(self) -> list[str]:
-        """The training examples' names, copies left out."""
-        return list(self.meta["data"]["names"])
-
-    @property
-    def signals(self) -> Signals:
-        """The data this run was learned from.
-
-        Raises:
-            UserError: they are not where the recipe says, or not the same.
-        """
-        if self._signals is not None:
-            return self._signals
-        mend = "say where the data are now with --data SOURCE (or data=...)"
-        if self.source is None and self.recipe.data.source in ("", "<array>"):
-            raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
-        try:
-            signals = load_data(self.recipe, self.source)
-        except UserError as error:
-            raise UserError(f"{error}; or {mend}") from error
-        if signals.fingerprint != self.recipe.data.fingerprint:
-            raise UserError(f"{signals.source} is not what {self.folder} was learned from; {mend}")
-        self._signals = signals
-        return signals
-
-    @property
-    def split(self) -> Split:
-        """Training and held-out examples as they were while learning."""
-        if self._split is None:
-            self._split = split(self.recipe, self.signals)
-        return self._split
-
-    def sensor(self, signals: Signals) -> Sensor:
-        """How such signals are observed by this run."""
-        return sensor(self.recipe, signals)
+class Run(Learned):
+    """A fitted model with the data's scale. Pictures in and out are arrays in data units."""
 
     def sample(
         self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0,
-        tile: bool = False,
+        tile: bool = False, seconds: float | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """New signals, (n, C, *size) in data units and dtype.
+        """New signals, (n, C, *size) in data units and dtype; of a sound (n, C, T) at `rate`.
 
         Args:
             n: how many; 64 for vector latents, 1 for maps.
             size, seed: lengths of a map's signal (height, width); another seed, other signals.
             tile: signals of a map whose opposite edges fit.
+            seconds: length of a sound; else SECONDS.
         """
         model, noise = self.model, Noise(seed, "draws")
         n = whole("n (-n)", (1 if model.network.stationary else 64) if n is None else n, 1)
+        if self.rate:
+            if size is not None or tile:
+                raise UserError("--size and --tile are for pictures; of a sound say --seconds")
+            draws = (self.played(seconds, seed=seed, draw=i) for i in range(n))
+            return np.stack([np.concatenate(list(blocks), 1) for blocks in draws])
+        if seconds is not None:
+            raise UserError("--seconds: this run learned no sound")
         if not (model.network.stationary or tile):
             return self._data(tasks.sample(model, n, noise, size=size, chunk=self._chunk))
         size = size or self.shape[1:]
         windows = (tasks.seamless if tile else tasks.endless)(model, n, noise, size)
         return tasks.canvas(model, windows, size, self._data)
+
+    def played(
+        self, seconds: float | None = None, *, seed: int = 0, draw: int = 0
+    ) -> Iterator[np.ndarray]:
+        """A new sound as it is made, block by block, float32 (C, t) at `rate`.
+
+        Args:
+            seconds: its length; else SECONDS.
+            seed, draw: another one, another sound; a longer one begins like a shorter one.
+        """
+        seconds = SECONDS if seconds is None else seconds
+        samples = round(seconds * self.rate)
+        if self.colour is None or not 0 < samples < FAR:
+            raise UserError(f"--seconds {seconds:g}: a sound's length must be above 0")
+        map_ = tasks.endless(self.model, draw + 1, Noise(seed, "draws"), self.shape[1:])[draw]
+        phases = Noise(seed, "phases")
+        for block in tasks.played(self.model, map_, self.colour, samples, phases, draw):
+            yield block.float().numpy()
+
+    def record(
+        self, path: Path, seconds: float | None = None, *, seed: int = 0, draw: int = 0
+    ) -> Path:
+        """The same into a file, at the rate of the clip that was learned from; memory stays flat.
+
+        Raises:
+            UserError: a format that is not written or cannot hold it.
+        """
+        about = self.meta["data"]["about"]
+        blocks = sounds.in_blocks(self.played(seconds, seed=seed, draw=draw), self.rate,
+                                  about["file_rate"])  # fmt: skip
+        return sounds.save_sound(blocks, path, about["file_rate"], about["subtype"])
 
     def reconstruct(self, source: object = None, sets: Sequence[str] = ()) -> np.ndarray:
         """f(z) at the most probable z of each signal; of training examples at their kept z.
@@ -212,6 +164,8 @@ class Run:
         """
         if self.measured:
             raise UserError("this run learned from measurements, not from parts: use reconstruct")
+        if self.rate:
+            raise UserError("a sound is complete: there is nothing to recover; use sample")
         residual = residual or self.residual
         if residual not in self._posteriors:
             progress("fitting the law of the residuals")
@@ -271,79 +225,11 @@ class Run:
 
     def write(self, x: np.ndarray, path: Path, names: Sequence[str] | None = None) -> str:
         """Write signals in data units to a file or folder, and say where; see `Kind.write`."""
-        return self.kind.write(x, path, names, self.meta["data"]["columns"])
-
-    @property
-    def _chunk(self) -> int:
-        return int(self.meta["chunk"])
-
-    def given(
-        self,
-        source: object = None,
-        sets: Sequence[str] = (),
-        masks: object = None,
-        hide: str | None = None,
-    ) -> Signals:
-        """The signals `source` means, brought to this run's size, channels and scale.
-
-        Args:
-            source: path or array; this run's own data if None; signals already read stay as they
-                are.
-            sets: data.* keys such as "data.select=0:300".
-            masks: what is hidden of them, a path or an array, True = hidden.
-            hide: or a rule that hides, "P.5".
-
-        Raises:
-            UserError: they cannot be brought there.
-        """
-        if isinstance(source, Signals):
-            return source
-        if source is None and masks is None and hide is None:
-            return self._own_signals()
-        return self._alike(source, self.shape, sets, masks, hide)
-
-    def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
-        """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""
-        if not self.kind.cuts or isinstance(source, Signals):
-            return self.given(source, sets, *hidden)
-        if source is None and not any(rule is not None for rule in hidden):
-            return self.signals
-        return self._alike(source, (self.shape[0], *(None for _ in self.shape[1:])), sets, *hidden)
-
-    def _alike(
-        self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
-    ) -> Signals:
-        if source is None:
-            raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
-        wish = compose(None, sets).data
-        return read_alike(source, self.recipe, self.kind, shape, self.scale, wish, *hidden)
-
-    def _own_signals(self) -> Signals:
-        """The training data without copies; what was cut from one source as it was cut."""
-        if not self.kind.cuts:
-            return self.signals
-        if self._cut is None:
-            self._cut = self.split.train.stored()
-        return self._cut
-
-    def explained(self, signals: Signals) -> Iterator[Explained]:
-        """f(z) of signals that were read, block by block, in model units; z kept or inferred."""
-        return explained(
-            self.model,
-            signals,
-            self.sensor(signals),
-            own=self._rows_of(signals),
-            table=self.z,
-            known=len(self.names),
-            device=self.device,
-            chunk=self._chunk,
-        )
-
-    def _rows_of(self, signals: Signals) -> dict[int, int]:
-        """Rows of `signals` that were learned from -> their rows in the table of latents."""
-        if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
-            return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
-        return {row: row for row in range(len(signals))} if signals is self._cut else {}
+        told = self.meta["data"]
+        return self.kind.write(x, path, names, told["columns"], told.get("about", {}))
 
     def _data(self, x: Tensor) -> np.ndarray:
+        if self.colour is not None:
+            phases = Noise(self.recipe.seed, "phases")
+            return tasks.voiced(x.cpu(), self.colour, phases).float().numpy()
         return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))

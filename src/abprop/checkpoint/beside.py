@@ -1,4 +1,4 @@
-"""Names of examples as a tensor: a manifest must stay small, and there may be very many."""
+"""What a run keeps beside what it learns, as tensors: a manifest must stay small."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from abprop.checkpoint.manifest import Checkpoint
+from abprop.spectra import Colour
 
 
 def named(names: Iterable[str]) -> dict[str, Tensor]:
@@ -27,3 +28,23 @@ def names_in(checkpoint: Checkpoint) -> list[str]:
     if "names" not in checkpoint.tensors:
         return checkpoint.meta["data"]["names"]
     return json.loads(checkpoint.tensors["names"]["json"].numpy().tobytes())
+
+
+def coloured(colour: Colour) -> dict[str, Tensor]:
+    """The group "colour" of a checkpoint."""
+    told = {"matrices": torch.view_as_real(colour.matrices).contiguous()}
+    return told if colour.fine is None else {**told, "fine": colour.fine}
+
+
+def colour_in(checkpoint: Checkpoint) -> Colour | None:
+    """The colour of a sound in a checkpoint; None if there is none.
+
+    Raises:
+        KeyError, AbpropError: what is there is none.
+    """
+    if "colour" not in checkpoint.tensors:
+        return None
+    group = checkpoint.tensors["colour"]
+    fine = group.get("fine")
+    matrices = torch.view_as_complex(group["matrices"].double())
+    return Colour(matrices, None if fine is None else fine.double())

@@ -1,0 +1,5 @@
+"""One clip of a sound."""
+
+from abprop.kinds.sounds.sound import Sound
+
+__all__ = ["Sound"]

@@ -1,0 +1,194 @@
+"""A fitted run: its directory, its model, and the data it was learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from abprop.data import Scale, Sensor, Signals
+from abprop.errors import UserError
+from abprop.evaluate import Explained, Posterior, explained
+from abprop.kinds import KINDS, Kind
+from abprop.model import Model
+from abprop.run.recipe import Recipe, compose
+from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
+from abprop.sources import recognised
+from abprop.spectra import Colour
+
+
+@dataclass
+class Learned:
+    """What a run is and what it was learned from; `Run` adds what can be done with it.
+
+    Attributes:
+        folder: the run directory.
+        recipe: complete.
+        model: folded, so that vector latents are N(0, I); sigma is the held-out residual.
+        learned: the same before folding, in the coordinates in which chains move best.
+        step: the checkpoint's iteration.
+        meta: what the checkpoint says of the data.
+        ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
+            `len(meta["data"]["names"])` are the originals, copies follow.
+        states: the same latents of `learned`.
+        source: where the data are now, if not where the recipe says.
+        colour: of a sound that was learned by the variance of its bands.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: Model
+    learned: Model
+    device: torch.device
+    step: int
+    meta: dict[str, Any]
+    ids: Tensor
+    z: Tensor
+    states: Tensor
+    source: object = None
+    colour: Colour | None = None
+    _signals: Signals | None = field(default=None, repr=False)
+    _split: Split | None = field(default=None, repr=False)
+    _cut: Signals | None = field(default=None, repr=False)
+    _posteriors: dict[str, list[Posterior]] = field(default_factory=dict, repr=False)
+
+    @property
+    def scale(self) -> Scale:
+        """The map between data units and model units."""
+        return listed_back(self.meta["data"]["scale"])
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of signals these are; behind a matrix, what they look like."""
+        if self.recipe.data.operator:
+            return recognised((2, *self.shape), np.dtype(np.float32))
+        return KINDS[self.meta["data"]["kind"]]
+
+    @property
+    def measured(self) -> bool:
+        """Whether learning saw measurements only."""
+        return bool(self.recipe.data.measure or self.recipe.data.operator)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *size) of one signal."""
+        return tuple(self.meta["data"]["shape"])
+
+    @property
+    def rate(self) -> int:
+        """Samples a second of a sound; 0 of all else."""
+        return int(self.meta["data"].get("about", {}).get("rate", 0))
+
+    @property
+    def names(self) -> list[str]:
+        """The training examples' names, copies left out."""
+        return list(self.meta["data"]["names"])
+
+    @property
+    def signals(self) -> Signals:
+        """The data this run was learned from.
+
+        Raises:
+            UserError: they are not where the recipe says, or not the same.
+        """
+        if self._signals is not None:
+            return self._signals
+        mend = "say where the data are now with --data SOURCE (or data=...)"
+        if self.source is None and self.recipe.data.source in ("", "<array>"):
+            raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
+        try:
+            signals = load_data(self.recipe, self.source)
+        except UserError as error:
+            raise UserError(f"{error}; or {mend}") from error
+        if signals.fingerprint != self.recipe.data.fingerprint:
+            raise UserError(f"{signals.source} is not what {self.folder} was learned from; {mend}")
+        self._signals = signals
+        return signals
+
+    @property
+    def split(self) -> Split:
+        """Training and held-out examples as they were while learning."""
+        if self._split is None:
+            self._split = split(self.recipe, self.signals)
+        return self._split
+
+    def sensor(self, signals: Signals) -> Sensor:
+        """How such signals are observed by this run."""
+        return sensor(self.recipe, signals)
+
+    @property
+    def _chunk(self) -> int:
+        return int(self.meta["chunk"])
+
+    def given(
+        self,
+        source: object = None,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+    ) -> Signals:
+        """The signals `source` means, brought to this run's size, channels and scale.
+
+        Args:
+            source: path or array; this run's own data if None; signals already read stay as they
+                are.
+            sets: data.* keys such as "data.select=0:300".
+            masks: what is hidden of them, a path or an array, True = hidden.
+            hide: or a rule that hides, "P.5".
+
+        Raises:
+            UserError: they cannot be brought there.
+        """
+        if isinstance(source, Signals):
+            return source
+        if source is None and masks is None and hide is None:
+            return self._own_signals()
+        return self._alike(source, self.shape, sets, masks, hide)
+
+    def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
+        """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""
+        if not self.kind.cuts or isinstance(source, Signals):
+            return self.given(source, sets, *hidden)
+        if source is None and not any(rule is not None for rule in hidden):
+            return self.signals
+        return self._alike(source, (self.shape[0], *(None for _ in self.shape[1:])), sets, *hidden)
+
+    def _alike(
+        self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
+    ) -> Signals:
+        if source is None:
+            raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
+        wish = compose(None, sets).data
+        return read_alike(source, self.recipe, self.kind, shape, self.scale, wish, *hidden)
+
+    def _own_signals(self) -> Signals:
+        """The training data without copies; what was cut from one source as it was cut."""
+        if not self.kind.cuts:
+            return self.signals
+        if self._cut is None:
+            self._cut = self.split.train.stored()
+        return self._cut
+
+    def explained(self, signals: Signals) -> Iterator[Explained]:
+        """f(z) of signals that were read, block by block, in model units; z kept or inferred."""
+        return explained(
+            self.model,
+            signals,
+            self.sensor(signals),
+            own=self._rows_of(signals),
+            table=self.z,
+            known=len(self.names),
+            device=self.device,
+            chunk=self._chunk,
+        )
+
+    def _rows_of(self, signals: Signals) -> dict[int, int]:
+        """Rows of `signals` that were learned from -> their rows in the table of latents."""
+        if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
+            return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
+        return {row: row for row in range(len(signals))} if signals is self._cut else {}
