@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from tiny import FACES, TEXTURE, blobs, rows, waves
 
-from abprop.report import figures, pages
+from abprop.report import pages
+from abprop.report.figures import FIGURES
 from abprop.report.page import Table
 from abprop.run import Layers, Run, fit, load
 from abprop.sources import read
@@ -49,17 +50,17 @@ def clear(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_nan_is_grey(gaps: Run):
-    [shown] = figures.reconstructions(gaps)
+    [shown] = FIGURES["reconstructions"](gaps)
     assert (shown.image[:3, :3] == GREY).all() and (shown.image[3:8, 3:8] != GREY).any()
-    [twins] = figures.nearest_neighbours(gaps)
+    [twins] = FIGURES["nearest"](gaps)
     assert (twins.image[10:13, :3] == GREY).all()
 
 
 def test_colours_under_alpha_are_never_shown(clear: Run):
     assert not clear.signals.values[:, 1].any()  # nor kept
-    [shown] = figures.reconstructions(clear)
+    [shown] = FIGURES["reconstructions"](clear)
     assert (shown.image[:4, :4] == GREY).all()
-    [twins] = figures.nearest_neighbours(clear)
+    [twins] = FIGURES["nearest"](clear)
     assert (twins.image[18:22, :4] == GREY).all()
 
 
@@ -72,7 +73,7 @@ def test_a_texture_with_holes(tmp_path: Path):
         source=values,
     )
     run = load(tmp_path, data=values)
-    [source] = figures.source(run)
+    [source] = FIGURES["source"](run)
     assert (source.image[:6, :6] == GREY).all() and source.image.std() > 1
     assert len(pages.page(run).figures) == 3
 
@@ -89,7 +90,7 @@ def test_evaluating_and_recovering_what_has_holes_warns_of_nothing(gaps: Run):
 
 def test_the_columns_of_a_table(table: Path):
     run = load(table)
-    [columns] = figures.columns(run)
+    [columns] = FIGURES["columns"](run)
     assert isinstance(columns, Table) and [row[0] for row in columns.rows] == list("abcde")
     values = rows()
     for c, (_, observed, mean, sd, rmse, _) in enumerate(columns.rows):
@@ -100,7 +101,7 @@ def test_the_columns_of_a_table(table: Path):
 
 
 def test_the_first_rows_of_a_table(table: Path):
-    [shown] = figures.rows(load(table))
+    [shown] = FIGURES["rows"](load(table))
     assert len(shown.rows) == 8 and "*" in shown.title
     missing = np.isnan(rows()[:8])
     for cells, gone in zip(shown.rows, missing, strict=True):
@@ -111,7 +112,7 @@ def test_the_first_rows_of_a_table(table: Path):
 def test_a_table_whose_data_are_gone(tmp_path: Path, table: Path):
     run = load(table)
     run.source = str(tmp_path / "no.csv")
-    assert list(figures.columns(run)) == list(figures.rows(run)) == []
+    assert list(FIGURES["columns"](run)) == list(FIGURES["rows"](run)) == []
 
 
 def test_recovered_rows_are_a_page(table: Path, tmp_path: Path, abprop):

@@ -4,6 +4,7 @@ Complete signals (reconstructions)      baseline   mean, pca
 Signals with hidden entries             fill       mean, pca, biharmonic, linear, knn, iterative
 Indirect measurements y = A x           recover    minnorm, lasso
 A texture from one picture              texture    phase, tiles, quilting
+A sound from one clip                   sound      phase, repetition, white
 
     minnorm   x = A^+ y, the least of all signals that agree with the measurements
     lasso     x = Psi c,  min_c 1/2 |y - A Psi c|^2 + lambda |c|_1,  Psi the orthonormal DCT over
@@ -19,16 +20,19 @@ from abprop.baselines.common import Filled
 from abprop.baselines.complete import BASELINES, baseline
 from abprop.baselines.filling import FILLERS, fill
 from abprop.baselines.measured import RECOVERIES, recover
+from abprop.baselines.sounds import SOUNDS, sound
 from abprop.baselines.textures import TEXTURES, texture
 
 __all__ = [
     "BASELINES",
     "FILLERS",
     "RECOVERIES",
+    "SOUNDS",
     "TEXTURES",
     "Filled",
     "baseline",
     "fill",
     "recover",
+    "sound",
     "texture",
 ]

@@ -7,6 +7,7 @@ What is scored depends on what is known:
     observed       what was observed, where some is missing: of reconstructions
     signals        whole signals behind simulated measurements
     measurements   y itself, where it is all there is
+    samples        of a sound: how they compare with the clip
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import ASIDE, MISSING, SECRET, Sensor, Signals
 from abprop.errors import UserError, unknown
-from abprop.evaluate import recovery, textures
+from abprop.evaluate import recovery, sounds, textures
 from abprop.evaluate.reconstruction import Explained
 from abprop.evaluate.recovery import Posterior
 from abprop.evaluate.scores import Scores, errors
@@ -33,10 +34,14 @@ from abprop.operators import Operator
 from abprop.say import Say, counted
 
 WHITE = "white"  # the paper's model beside the default: the same f, residuals independent
+MATERIALS = {
+    "texture": (baselines.TEXTURES, textures.judged),
+    "sound": (baselines.SOUNDS, sounds.judged),
+}
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 
-class Run(textures.Run, Protocol):
+class Run(textures.Run, sounds.Run, Protocol):
     """What judging asks of a fitted run; see `run.fitted`."""
 
     model: Model
@@ -64,9 +69,13 @@ def judged(
     """Errors of a run on some signals; see `Run.evaluate`."""
     began = time.monotonic()
     own = run.kind.cuts and list(signals.names) == run.names
-    rivals = [name for name in against if own and name in baselines.TEXTURES]
+    known, judge = MATERIALS["sound" if run.rate else "texture"]
+    rivals = [name for name in against if own and name in known]
     against = [name for name in against if name not in rivals]
-    if run.measured:
+    if run.rate:
+        _checked(against, known, "sounds")
+        found = {"scored": "samples"}
+    elif run.measured:
         found = _measured(run, signals, against, progress)
     elif signals.veil is not None and (signals.veil == SECRET).any():
         signals = run.signals if own else signals  # the whole of what was cut
@@ -75,7 +84,7 @@ def judged(
         found = _whole(run, signals, against, progress)
     result = {"n": len(signals), "latent_dim": _d(run), **found}
     if own:
-        told, beside = textures.judged(run, rivals, progress)
+        told, beside = judge(run, rivals, progress)
         result |= told | {"baselines": result.get("baselines", {}) | beside}
     return {**result, "seconds": round(time.monotonic() - began, 2)}
 
@@ -87,7 +96,8 @@ def _d(run: Run) -> int:
 def _checked(names: Sequence[str], known: Iterable[str], what: str) -> None:
     known = list(known)
     for name in names:
-        elsewhere = {*baselines.FILLERS, *baselines.RECOVERIES, *baselines.TEXTURES}
+        elsewhere = {*baselines.FILLERS, *baselines.RECOVERIES, *baselines.BASELINES}
+        elsewhere |= {*baselines.TEXTURES, *baselines.SOUNDS}
         if name not in known and name in elsewhere:
             raise UserError(f"--against {name}: not for {what}; there are {', '.join(known)}")
         if name not in known:

@@ -226,8 +226,12 @@ def _counting(weight: Tensor) -> Tensor:
 
 
 def _told(found: Checked) -> float:
-    """CRPS at what was set aside."""
-    each, weight = crps(found.draws.double(), found.truth.double()), found.weight.double()
+    """CRPS at what was set aside, of draws as wide as they should be.
+
+    As they come their width may be off by a factor, and would count for more than the law.
+    """
+    wide = found.mean[:, None] + _width(found) * (found.draws - found.mean[:, None])
+    each, weight = crps(wide.double(), found.truth.double()), found.weight.double()
     return float((each * weight).sum() / weight.sum())
 
 

@@ -117,11 +117,14 @@ MEANING = {
 
 def words(name: str, ratio: float) -> str:
     """What a ratio means, and whether it is good."""
+    return f"{MEANING[name]}: {verdict(name, ratio, 'the picture')}"
+
+
+def verdict(name: str, ratio: float, real: str) -> str:
+    """Whether a ratio is good; `real` is what the sample is held against."""
     if name in ("copy_ratio", "repeat_ratio"):
-        told = "new" if ratio >= NEW else "partly the same" if ratio >= COPIED else "the same"
-    else:
-        told = "like the picture" if ratio <= CLOSE else "near it" if ratio <= FAR else "unlike it"
-    return f"{MEANING[name]}: {told}"
+        return "new" if ratio >= NEW else "partly the same" if ratio >= COPIED else "the same"
+    return f"like {real}" if ratio <= CLOSE else "near it" if ratio <= FAR else "unlike it"
 
 
 def pieces(made: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """A run on one page: facts, curves, pictures, the recipe.
 
-The page is one file that still works as a mail attachment in ten years: pictures are data URIs,
-curves inline SVG; it has no script and fetches nothing. The same page always gives the same bytes.
+The page is one file that still works as a mail attachment in ten years: pictures and sounds are
+data URIs, curves inline SVG; it has no script and fetches nothing. The same page always gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from abprop.report.words import number, text
 
 LIMIT = 10_000_000  # bytes of the whole page
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Figure:
         image: uint8, (H, W, 3) or (H, W).
         columns: headings of equally wide columns of the picture, left to right.
         scale: CSS pixels per picture pixel; None picks one that is about 600 to 900 wide.
+        sound: a file of a sound to play, FLAC, or b"" for none.
 
     Raises:
         ValueError: the image has another shape or type, or the scale is below 1.
@@ -45,6 +47,7 @@ class Figure:
     image: np.ndarray
     columns: tuple[str, ...] = ()
     scale: int | None = None
+    sound: bytes = b""
 
     def __post_init__(self) -> None:
         shape, dtype = self.image.shape, self.image.dtype
@@ -169,8 +172,17 @@ def _figure(figure: Figure, source: str) -> str:
             f"<figure><figcaption><h3>{text(figure.title)}</h3>",
             f'<p class="caption">{text(figure.caption)}{fate}</p></figcaption>',
             _wrapped(f'<div class="heads" {style} aria-hidden="true">', heads, "</div>"),
-            f"{picture if source else ''}</figure>",
+            f"{_player(figure.sound)}{picture if source else ''}</figure>",
         )
+    )
+
+
+def _player(sound: bytes) -> str:
+    if not sound:
+        return ""
+    return (
+        f'<audio controls src="data:audio/flac;base64,{base64.b64encode(sound).decode()}">'
+        "</audio>\n"
     )
 
 

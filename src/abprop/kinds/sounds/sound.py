@@ -41,7 +41,7 @@ class Sound(Kind):
     name, one, many = "sound", "crop", "crops"
     preset, cuts, reads_as = "sound", True, "sound"
     several = "array"
-    figures = ()
+    figures = ("clip", "explained", "sounded", "heard")
 
     # Reading ----------------------------------------------------------------------------------
 

@@ -161,6 +161,8 @@ class Learned:
     def _alike(
         self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
     ) -> Signals:
+        if self.rate and source is not None:
+            raise UserError("a run of a sound answers for its own clip only; fit another run")
         if source is None:
             raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
         wish = compose(None, sets).data

@@ -1,0 +1,135 @@
+"""What a report shows of a sound: players, waveforms and spectra at one and the same scale."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+
+import numpy as np
+import torch
+
+from abprop import tasks
+from abprop.evaluate import sounds
+from abprop.noise import Noise
+from abprop.report.figures.pictures import Shown, own
+from abprop.report.page import Figure, Table
+from abprop.run import Run
+from abprop.say import quiet
+from abprop.spectra import Colour, spectra
+
+SECONDS = 5.0  # that are shown and played
+WIDTH, WAVE, GAP = 900, 80, 4  # pixels of a figure, of a waveform's height, between the two
+BAND = 2  # pixels of a band
+SHOWN = 60.0  # decibels from the darkest to the brightest
+
+
+def clip(run: Run) -> Shown:
+    """What was learned from."""
+    signals = own(run)
+    if signals is None:
+        return []
+    words = "The beginning of all there was to learn from."
+    return _figure(run, "The clip", words, signals.values[0])
+
+
+def explained(run: Run) -> Shown:
+    """Noise with the variance that f tells at the latents of the crops."""
+    if run.colour is None or not run.meta["data"].get("places"):
+        return []
+    x = _laid(run)
+    made = tasks.voiced(x[None], run.colour, Noise(run.recipe.seed, "phases"))[0]
+    words = (
+        "Noise with the variance f(z), at the z of the crops; a frame is the mean of those there."
+    )
+    return _figure(run, "Reconstruction", words, made.float().numpy())
+
+
+def _laid(run: Run) -> torch.Tensor:
+    """f(z) of the crops laid where they were cut, (bands, frames), the first frames."""
+    assert run.colour is not None
+    frames = min(
+        round(SECONDS * run.rate / run.colour.hop) + 1,
+        max(place for (place,) in run.meta["data"]["places"]) + run.shape[1],
+    )
+    total, count = torch.zeros(run.shape[0], frames), torch.zeros(frames)
+    crops = tasks.generate(run.model, run.z).cpu()
+    for (place,), x in zip(run.meta["data"]["places"], crops, strict=True):
+        there = min(frames - place, x.shape[1])
+        if there > 0:
+            total[:, place : place + there] += x[:, :there]
+            count[place : place + there] += 1
+    told = count > 0
+    return total[:, told] / count[told]
+
+
+def sounded(run: Run) -> Shown:
+    """A new sound."""
+    words = "A new sound, from maps drawn from the learned prior; not chosen."
+    return _figure(run, "A sample", words, run.sample(1, seconds=SECONDS)[0])
+
+
+def heard(run: Run) -> Shown:
+    """Scores of a sample beside the clip."""
+    signals = own(run)
+    real = None if signals is None else sounds.clip(signals.values[0], run.rate, quiet)
+    if signals is None or real is None:
+        return []
+    seconds = min(sounds.LONGEST, signals.shape[-1] / run.rate)
+    found = real.ratios(sounds.heard(run.sample(1, seconds=seconds)[0]))
+    rows = [(name.replace("_", " "), value, sounds.words(name, value))
+            for name, value in found.items()]  # fmt: skip
+    header = ("measure", "ratio", "what it says")
+    return [Table("A sample beside the clip: 1 is another piece of it", header, rows)]
+
+
+def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]:
+    """A player over the waveform over the spectra of a sound (C, T)."""
+    if run.colour is None:
+        return []
+    sound = sound[:, : round(SECONDS * run.rate)]
+    loudest = _loudest(run)
+    image = np.concatenate([
+        _waveform(sound.mean(0), loudest), np.full((GAP, WIDTH, 3), 255, np.uint8),
+        _spectrogram(sound, run.colour),
+    ])  # fmt: skip
+    half = run.rate / 2000
+    words += f" Below: from 0 to {half:g} kHz, {SHOWN:g} dB from dark to bright."
+    return [Figure(title, words, image, scale=1, sound=_encoded(sound, run.rate))]
+
+
+def _loudest(run: Run) -> float:
+    """The amplitude that fills the height of a waveform: four deviations of the clip."""
+    assert run.colour is not None
+    power = run.colour.matrices.diagonal(dim1=1, dim2=2).real.mean(1).sum() / run.colour.hop**2
+    return 4 * float(power.sqrt())
+
+
+def _waveform(sound: np.ndarray, loudest: float) -> np.ndarray:
+    """The least and the greatest value in each column."""
+    edges = np.linspace(0, len(sound), WIDTH + 1).astype(int)
+    parts = [sound[a : max(b, a + 1)] for a, b in pairwise(edges)]
+    low, high = (np.array([f(p) for p in parts]) / loudest for f in (np.min, np.max))
+    height = np.linspace(1, -1, WAVE)[:, None]
+    step = 2 / WAVE
+    inside = (height <= high + step) & (height >= low - step)
+    return np.where(inside[..., None], np.uint8(60), np.uint8(255)).repeat(3, 2)
+
+
+def _spectrogram(sound: np.ndarray, colour: Colour) -> np.ndarray:
+    """Power of all channels in each band, low ones below."""
+    from matplotlib import colormaps
+
+    power = spectra(torch.from_numpy(sound), 2 * colour.hop).abs().square().sum(0)
+    top = 10 * float(colour.matrices.diagonal(dim1=1, dim2=2).real.sum(1).max().log10()) + 10
+    grey = ((10 * power.clamp_min(1e-30).log10() - top) / SHOWN + 1).clamp(0, 1).flip(0).numpy()
+    columns = np.linspace(0, grey.shape[1] - 1, WIDTH).round().astype(int)
+    return (255 * colormaps["magma"](grey[:, columns])[..., :3]).astype(np.uint8).repeat(BAND, 0)
+
+
+def _encoded(sound: np.ndarray, rate: int) -> bytes:
+    """FLAC, the same bytes for the same sound."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(sound, -1, 1).T, rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
