@@ -25,13 +25,15 @@ import minutes
 import objects
 import occlusion
 import reconstruction
+import sounds
 import textures
 from row import RESULTS, Row, Runner
 
 EXPERIMENTS = {
     m.__name__: m
     for m in (
-        objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes
+        objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes,
+        sounds,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
@@ -55,6 +57,8 @@ def main() -> None:
     ablation.picture()
     minutes.picture()
     textures.GALLERY.write_text(textures.gallery(), "utf-8")
+    if any(row.result.exists() for row in sounds.rows()):
+        sounds.PAGE.write_text(sounds.page(), "utf-8")
     print(f"table: {TABLE}")
 
 

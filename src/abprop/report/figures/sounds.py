@@ -87,14 +87,18 @@ def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]
     if run.colour is None:
         return []
     sound = sound[:, : round(SECONDS * run.rate)]
-    loudest = _loudest(run)
-    image = np.concatenate([
-        _waveform(sound.mean(0), loudest), np.full((GAP, WIDTH, 3), 255, np.uint8),
-        _spectrogram(sound, run.colour),
-    ])  # fmt: skip
-    half = run.rate / 2000
+    image, half = seen(run, sound), run.rate / 2000
     words += f" Below: from 0 to {half:g} kHz, {SHOWN:g} dB from dark to bright."
     return [Figure(title, words, image, scale=1, sound=_encoded(sound, run.rate))]
+
+
+def seen(run: Run, sound: np.ndarray) -> np.ndarray:
+    """The waveform over the spectra of the first SECONDS of a sound (C, T), uint8 (H, W, 3)."""
+    assert run.colour is not None
+    sound = sound[:, : round(SECONDS * run.rate)]
+    white = np.full((GAP, WIDTH, 3), 255, np.uint8)
+    wave = _waveform(sound.mean(0), _loudest(run))
+    return np.concatenate([wave, white, _spectrogram(sound, run.colour)])
 
 
 def _loudest(run: Run) -> float:
