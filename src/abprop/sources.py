@@ -84,6 +84,7 @@ def _signals(raw: Raw, label: str, given: tuple[float, float] | None) -> Signals
     """What was read, checked and veiled, with its scale."""
     veil, by_column = raw.veil, KINDS[raw.kind].by_column
     hidden = None if veil is None else veil > OBSERVED
+    given = given or KINDS[raw.kind].span(raw.values)
     scale = choose_scale(raw.values, hidden, each_column=by_column, given=given)
     named = (raw.kind, raw.values, veil, raw.names, scale, label)
     told = KINDS[raw.kind].remarks(raw.values, hidden, _columns(raw))

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from tiny import Command, keys
 
 from abprop import load
+from abprop.kinds.sounds.tonality import NOISE, flatness
 from abprop.sources import read
 
 SOUND = ("run.precision=float32", "model.channels=8", "train.batch=8", "checkpoint.every=3")
@@ -147,3 +149,43 @@ def test_what_cannot_be_sampled_is_one_line(
 
 def test_what_sounds_cannot_do_yet_is_one_line(fitted: Path, abprop: Command) -> None:
     assert "a sound is complete" in abprop("recover", fitted).complaint
+
+
+def howl(seconds: float = 1.0, rate: int = 8000) -> np.ndarray:
+    """Tones that go up and down, quiet."""
+    time = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(500 + 200 * np.sin(7 * time)) / rate
+    return 0.004 * (np.sin(phase) + 0.3 * np.sin(3 * phase))[:, None]
+
+
+WAVE = ("run.precision=float32", "model.channels=4", "train.batch=8", "checkpoint.every=3")
+WAVE += ("data.crops=12", "data.crop=512", "model.latent=8x6", "train.iterations=6")
+
+
+def test_tones_are_learned_as_a_waveform_if_asked(
+    clip: Clip, run_dir: Path, abprop: Command
+) -> None:
+    words = ("fit", clip(howl()), "--run", run_dir, *keys(*WAVE, "data.kind=waveform"))
+    assert abprop(*words).code == 0
+    run = load(run_dir)
+    assert run.colour is None and run.rate == 8000
+    short, long = run.sample(seconds=0.4), run.sample(1, seconds=1)
+    assert long.shape == (1, 1, 8000) and np.array_equal(long[..., :3200], short)
+    assert np.abs(long).max() <= np.abs(howl()).max() * 1.001, "the level is kept"
+    assert abprop("sample", run_dir, "--seconds", "1").code == 0
+    report = (run_dir / "report.html").read_text("utf-8")
+    assert report.count("audio/flac") == 3
+
+
+def test_tones_are_said_to_be_some(clip: Clip) -> None:
+    assert "this clip is tones (flatness 0.0" in read(clip(howl())).note
+    assert read(clip(surf())).note == "" == read(clip(howl()), kind="waveform").note
+
+
+@pytest.mark.parametrize(("x", "flat"), [(surf(), 0.56), (howl(), 0.05)])
+def test_how_flat_a_spectrum_is(x: np.ndarray, flat: float) -> None:
+    assert flatness(torch.from_numpy(x.T), 8000) == pytest.approx(flat, abs=0.08)
+
+
+def test_too_short_to_say_is_noise() -> None:
+    assert flatness(torch.from_numpy(howl(0.01).T), 8000) == NOISE

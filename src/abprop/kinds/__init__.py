@@ -3,13 +3,14 @@
 from abprop.kinds.array import Array
 from abprop.kinds.base import Kind, Raw, Request
 from abprop.kinds.pictures import Images, Texture
-from abprop.kinds.sounds import Sound
+from abprop.kinds.sounds import Sound, Waveform
 from abprop.kinds.table import Table
 
 KINDS: dict[str, Kind] = {
     "images": Images(),
     "texture": Texture(),
     "sound": Sound(),
+    "waveform": Waveform(),
     "table": Table(),
     "array": Array(),  # recognises everything, so it comes last
 }

@@ -132,6 +132,10 @@ class Kind:
             )
         return native_rows(arranged, rows, where, mask)
 
+    def span(self, values: np.ndarray) -> tuple[float, float] | None:
+        """The data range that becomes [-1, 1], if this kind has one of its own."""
+        return None
+
     def check_veil(self, veil: np.ndarray | None, where: str) -> None:
         """Refuse what such signals cannot have hidden.
 

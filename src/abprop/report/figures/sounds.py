@@ -15,11 +15,12 @@ from abprop.report.figures.pictures import Shown, own
 from abprop.report.page import Figure, Table
 from abprop.run import Run
 from abprop.say import quiet
-from abprop.spectra import Colour, spectra
+from abprop.spectra import Colour, colour, spectra
 
 SECONDS = 5.0  # that are shown and played
 WIDTH, WAVE, GAP = 900, 80, 4  # pixels of a figure, of a waveform's height, between the two
 BAND = 2  # pixels of a band
+WINDOW = 256  # of the spectra of a waveform
 SHOWN = 60.0  # decibels from the darkest to the brightest
 
 
@@ -34,9 +35,12 @@ def clip(run: Run) -> Shown:
 
 def explained(run: Run) -> Shown:
     """Noise with the variance that f tells at the latents of the crops."""
-    if run.colour is None or not run.meta["data"].get("places"):
+    if not run.meta["data"].get("places"):
         return []
     x = _laid(run)
+    if run.colour is None:
+        words = "f(z) at the z of the crops, the mean of those at each moment."
+        return _figure(run, "Reconstruction", words, run.scale.to_data(x.numpy(), False))
     made = tasks.voiced(x[None], run.colour, Noise(run.recipe.seed, "phases"))[0]
     words = (
         "Noise with the variance f(z), at the z of the crops; a frame is the mean of those there."
@@ -46,9 +50,9 @@ def explained(run: Run) -> Shown:
 
 def _laid(run: Run) -> torch.Tensor:
     """f(z) of the crops laid where they were cut, (bands, frames), the first frames."""
-    assert run.colour is not None
+    hop = 1 if run.colour is None else run.colour.hop
     frames = min(
-        round(SECONDS * run.rate / run.colour.hop) + 1,
+        round(SECONDS * run.rate / hop) + 1,
         max(place for (place,) in run.meta["data"]["places"]) + run.shape[1],
     )
     total, count = torch.zeros(run.shape[0], frames), torch.zeros(frames)
@@ -84,8 +88,6 @@ def heard(run: Run) -> Shown:
 
 def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]:
     """A player over the waveform over the spectra of a sound (C, T)."""
-    if run.colour is None:
-        return []
     sound = sound[:, : round(SECONDS * run.rate)]
     image, half = seen(run, sound), run.rate / 2000
     words += f" Below: from 0 to {half:g} kHz, {SHOWN:g} dB from dark to bright."
@@ -94,17 +96,24 @@ def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]
 
 def seen(run: Run, sound: np.ndarray) -> np.ndarray:
     """The waveform over the spectra of the first SECONDS of a sound (C, T), uint8 (H, W, 3)."""
-    assert run.colour is not None
-    sound = sound[:, : round(SECONDS * run.rate)]
+    sound, colour = sound[:, : round(SECONDS * run.rate)], _colour(run, sound)
     white = np.full((GAP, WIDTH, 3), 255, np.uint8)
-    wave = _waveform(sound.mean(0), _loudest(run))
-    return np.concatenate([wave, white, _spectrogram(sound, run.colour)])
+    wave = _waveform(sound.mean(0), _loudest(colour))
+    return np.concatenate([wave, white, _spectrogram(sound, colour)])
 
 
-def _loudest(run: Run) -> float:
+def _colour(run: Run, sound: np.ndarray) -> Colour:
+    """The clip's; if it is not known any more, that of the sound."""
+    if run.colour is not None:
+        return run.colour
+    signals = own(run)
+    values = sound if signals is None else signals.values[0]
+    return colour(torch.from_numpy(values), min(WINDOW, values.shape[1] // 4 * 2))
+
+
+def _loudest(colour: Colour) -> float:
     """The amplitude that fills the height of a waveform: four deviations of the clip."""
-    assert run.colour is not None
-    power = run.colour.matrices.diagonal(dim1=1, dim2=2).real.mean(1).sum() / run.colour.hop**2
+    power = colour.matrices.diagonal(dim1=1, dim2=2).real.mean(1).sum() / colour.hop**2
     return 4 * float(power.sqrt())
 
 

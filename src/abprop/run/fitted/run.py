@@ -68,9 +68,13 @@ class Run(Learned):
         """
         seconds = SECONDS if seconds is None else seconds
         samples = round(seconds * self.rate)
-        if self.colour is None or not 0 < samples < FAR:
+        if not self.rate or not 0 < samples < FAR:
             raise UserError(f"--seconds {seconds:g}: a sound's length must be above 0")
         map_ = tasks.endless(self.model, draw + 1, Noise(seed, "draws"), self.shape[1:])[draw]
+        if self.colour is None:  # of tones f tells the waveform itself
+            for _, x in tasks.tiles(self.model, map_, (samples,)):
+                yield self._data(x[None])[0]
+            return
         phases = Noise(seed, "phases")
         for block in tasks.played(self.model, map_, self.colour, samples, phases, draw):
             yield block.float().numpy()
