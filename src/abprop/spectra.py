@@ -28,7 +28,7 @@ from abprop.errors import AbpropError
 from abprop.likelihoods import RANGE
 
 SILENT = 1e-12  # of the loudest band's power: what is below is no sound
-LONG = 8  # windows that a long filter reaches, each way
+LONG = 4096  # samples that a long filter reaches, each way
 LEAST, MOST = 1e-8, 1e4  # of a long filter's power
 
 
@@ -140,8 +140,8 @@ def colour(sound: Tensor, window: int) -> Colour:
     """
     X = spectra(sound, window)
     found = Colour(torch.einsum("cft,dft->fcd", X, X.conj()) / X.shape[2])
-    around = min(LONG * window, sound.shape[1] // window * window // 2)
-    if not found.rank or around < window:
+    around = min(-(-LONG // window), sound.shape[1] // (2 * window)) * window
+    if not found.rank or not around:
         return found
     # As much as comes of white noise has no long filter's power to bring: both through one window.
     power = spectra(sound, 2 * around).abs().square().mean(2).sum(0) / around

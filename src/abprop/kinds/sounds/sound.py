@@ -20,8 +20,8 @@ from abprop.kinds.sounds.tonality import NOISE, flatness
 from abprop.say import counted
 from abprop.spectra import Colour, colour
 
-WINDOW = 0.0128  # seconds
-CROP, FEWEST_FRAMES = 64, 32  # frames of a crop; of the shortest
+WINDOW = 0.0064  # seconds
+CROP, FEWEST_FRAMES = 128, 32  # frames of a crop; of the shortest
 CROPS = 300
 STAGES = 4  # doublings from a cell to frames
 LEVELS, FACTORS = 1, 12  # scales of the map, and factors in each cell of each
