@@ -57,7 +57,7 @@ def test_eight_channels() -> None:
     (encoded(np.zeros((1, 0), np.float32)), "holds no samples"),
     (encoded(np.array([[0, 0.5, np.nan, 0]], np.float32)), "sample 2 .* is not a number"),
     (encoded(np.array([[0, np.inf]], np.float32)), "sample 1 .* is not a number"),
-])  # fmt: skip
+], ids=["empty", "header", "words", "none", "nan", "inf"])  # fmt: skip
 def test_bad_sounds_are_one_line(data: bytes, words: str) -> None:
     with pytest.raises(UserError, match=words) as told:
         decode(data, "'x'")
@@ -115,3 +115,13 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="stopped"):
         save_sound(broken(), tmp_path / "a.wav", 8000, "PCM_16")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_same_sound_is_the_same_bytes(tmp_path: Path) -> None:
+    """Floats beyond full scale are kept, and no time of day is written."""
+    x = 3 * noise()
+    one, two = (save_sound([x], tmp_path / name, 8000, "FLOAT") for name in ("a.wav", "b.wav"))
+    data = one.read_bytes()
+    at = data.find(b"PEAK")
+    assert at > 0 and data[at + 12 : at + 16] == bytes(4) and data == two.read_bytes()
+    np.testing.assert_array_equal(decode(data, "'a'").values, x)

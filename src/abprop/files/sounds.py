@@ -16,6 +16,8 @@ from abprop.errors import UserError
 from abprop.files.entries import SOUNDS
 from abprop.files.limits import check_memory, quoted, reason
 
+FLOATS = ("FLOAT", "DOUBLE")
+HEADER = 4096  # bytes in which a PEAK chunk is
 COPIES = 4  # of a sound while it is decoded and resampled
 CONTEXT = 20  # samples on each side that SciPy's resampling filter looks at, at the lower rate
 
@@ -112,7 +114,7 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     """Write a sound as it comes, whole or not at all; returns its path.
 
     Args:
-        blocks: float (C, t) each; beyond [-1, 1] is clipped.
+        blocks: float (C, t) each; beyond [-1, 1] is clipped, where numbers are no floats.
         path: .wav, .flac, .ogg, .mp3, .aif; its folder is made.
         rate: samples a second.
         subtype: as in `Recording`, where the format has it.
@@ -150,7 +152,18 @@ def _write(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str, fo
         for block in blocks:
             if file is None:
                 file = soundfile.SoundFile(path, "w", rate, len(block), subtype, format=form)
-            file.write(np.clip(block, -1, 1).T)
+            file.write((block if subtype in FLOATS else np.clip(block, -1, 1)).T)
     finally:
         if file is not None:
             file.close()
+    if subtype in FLOATS:
+        _without_time(path)
+
+
+def _without_time(path: Path) -> None:
+    """The same sound shall be the same bytes: libsndfile writes the time into a PEAK chunk."""
+    with path.open("r+b") as file:
+        at = file.read(HEADER).find(b"PEAK")
+        if at >= 0:
+            file.seek(at + 12)  # after its name, its length and its version
+            file.write(bytes(4))
