@@ -23,7 +23,6 @@ sigma^2 = psi'(k) / RANGE^2, is known beforehand.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +40,6 @@ class Likelihood(nn.Module):
         floor: a learned sigma never falls below this.
     """
 
-    learns: ClassVar[bool]  # whether residuals teach it its sigma
     sigma: Tensor
 
     def __init__(self, sigma: float = 0.3, floor: float = 0.02) -> None:
@@ -78,8 +76,6 @@ class Likelihood(nn.Module):
 class Gaussian(Likelihood):
     """White Gaussian noise of one standard deviation."""
 
-    learns = True
-
     def score(self, y: Tensor, x: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """log p (B,) and its gradient in x, (y - x) / sigma^2."""
         residual, variance = y - x, self.sigma**2
@@ -100,7 +96,6 @@ class Gaussian(Likelihood):
 class Spectral(Likelihood):
     """The logarithm of a power about that of its variance."""
 
-    learns = False
     k: Tensor
 
     def __init__(self, sigma: float = 0.3, floor: float = 0.02) -> None:

@@ -70,6 +70,11 @@ class Colour:
         """H, samples from one frame to the next."""
         return self.bands - 1
 
+    @property
+    def loudness(self) -> Tensor:
+        """Power of all channels together in each band, (bands,)."""
+        return self.matrices.diagonal(dim1=1, dim2=2).real.sum(1)
+
     @cached_property
     def _axes(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues (bands, C), 0 for what is silent, and eigenvectors (bands, C, C)."""

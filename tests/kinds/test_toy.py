@@ -25,7 +25,6 @@ class Steps(Kind):
 
     name, one, many = "steps", "walk", "walks"
     preset = {"data": {"kind": "steps"}, "model": {"sigma": "learned"}, "infer": {"steps": 2}}
-    reads_as = "steps"
     figures = ("reconstructions", "samples", "nearest")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -34,10 +34,6 @@ from abprop.operators import Operator
 from abprop.say import Say, counted
 
 WHITE = "white"  # the paper's model beside the default: the same f, residuals independent
-MATERIALS = {
-    "texture": (baselines.TEXTURES, textures.judged),
-    "sound": (baselines.SOUNDS, sounds.judged),
-}
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 
@@ -69,7 +65,8 @@ def judged(
     """Errors of a run on some signals; see `Run.evaluate`."""
     began = time.monotonic()
     own = run.kind.cuts and list(signals.names) == run.names
-    known, judge = MATERIALS["sound" if run.rate else "texture"]
+    judge = sounds.judged if run.rate else textures.judged
+    known = baselines.SOUNDS if run.rate else baselines.TEXTURES
     rivals = [name for name in against if own and name in known]
     against = [name for name in against if name not in rivals]
     if run.rate:

@@ -12,13 +12,11 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Signals
 from abprop.errors import UserError
-from abprop.evaluate.textures import verdict
+from abprop.evaluate.likeness import SEEDS, Likeness, likeness, mean, verdict
 from abprop.measures import Clip, Ratios
 from abprop.say import Say
 
-SEEDS = (0, 1)  # of the samples that are judged; never chosen
 LONGEST = 20.0  # seconds of a clip, and of a sample, that are held against each other
-NOT_DISTANCES = ("sample_ratio", "copy_ratio", "repeat_ratio")
 MEANING = {
     "sample_ratio": "the largest distance below",
     "spectrum": "how loud each band is",
@@ -63,9 +61,7 @@ def clip(values: np.ndarray, rate: int, progress: Say) -> Clip | None:
         return None
 
 
-def judged(
-    run: Run, rivals: Sequence[str], progress: Say
-) -> tuple[dict[str, float | dict[str, float]], dict[str, Ratios]]:
+def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, dict[str, Ratios]]:
     """Ratios of samples, and of others' sounds.
 
     Args:
@@ -74,9 +70,7 @@ def judged(
         progress: told why nothing is said, if nothing can be.
 
     Returns:
-        `sample_ratio`, `copy_ratio`, `repeat_ratio`, `noise_ratio` (how far the samples are on the
-        way from the clip, 0, to Gaussian noise with its spectrum, 1) and all `ratios`; and a row
-        for each rival.
+        See `likeness`, with noise by the largest distance of each; and a row for each rival.
     """
     values, rate = run.signals.values[0], run.rate
     real = clip(values, rate, progress)
@@ -85,19 +79,10 @@ def judged(
     progress("comparing samples with the clip")
     samples = min(values.shape[1], round(LONGEST * rate))
     own = [run.sample(1, seed=seed, seconds=samples / rate)[0] for seed in SEEDS]
-    found = _mean([real.ratios(heard(x)) for x in own])
+    found = mean([real.ratios(heard(x)) for x in own])
     rows = {}
     for name in dict.fromkeys(("phase", *rivals)):
         made = (baselines.sound(name, values, rate, samples, seed) for seed in SEEDS)
-        rows[name] = _mean([real.ratios(heard(x)) for x in made])
-    told = {key: found[key] for key in NOT_DISTANCES}
-    above = rows["phase"]["sample_ratio"] - 1
-    told["noise_ratio"] = (found["sample_ratio"] - 1) / above if above > 0 else np.nan
-    ratios = {key: v for key, v in found.items() if key not in told}
-    return {**told, "ratios": ratios}, {name: rows[name] for name in rivals}
-
-
-def _mean(told: Sequence[Ratios]) -> Ratios:
-    """Of several samples; the largest ratio is that of the means."""
-    mean = {key: float(np.mean([one[key] for one in told])) for key in told[0]}
-    return {**mean, "sample_ratio": max(v for k, v in mean.items() if k not in NOT_DISTANCES)}
+        rows[name] = mean([real.ratios(heard(x)) for x in made])
+    told = likeness(found, rows["phase"], "sample_ratio")
+    return told, {name: rows[name] for name in rivals}

@@ -12,12 +12,11 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Scale, Signals
 from abprop.errors import UserError
+from abprop.evaluate.likeness import SEEDS, Likeness, likeness, mean, verdict
 from abprop.measures import Material, Ratios
 from abprop.measures.patches import coarser, cut
 from abprop.say import Say
 
-SEEDS = (0, 1)  # of the samples that are judged; never chosen
-NOT_DISTANCES = ("sample_ratio", "copy_ratio", "repeat_ratio")
 LARGEST = 512  # pixels on a side of a sample, and of what it is held against
 
 
@@ -45,9 +44,7 @@ def material(picture: Tensor, progress: Say) -> Material | None:
         return None
 
 
-def judged(
-    run: Run, rivals: Sequence[str], progress: Say
-) -> tuple[dict[str, float | dict[str, float]], dict[str, Ratios]]:
+def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, dict[str, Ratios]]:
     """Ratios of samples, and of others' textures.
 
     Args:
@@ -56,9 +53,7 @@ def judged(
         progress: told why nothing is said, if nothing can be.
 
     Returns:
-        `sample_ratio`, `copy_ratio`, `repeat_ratio`, `noise_ratio` (how far the samples are on the
-        way from the material, 0, to a Gaussian field with its spectrum, 1, by Portilla-Simoncelli
-        statistics) and all `ratios`; and a row for each rival.
+        See `likeness`, with noise by Portilla-Simoncelli statistics; and a row for each rival.
     """
     signals = run.signals
     if signals.hidden is not None:
@@ -71,21 +66,17 @@ def judged(
     progress("comparing samples with the picture")
     size = tuple(min(LARGEST, n) for n in picture.shape[1:])
     own = [run.sample(1, size=size, seed=seed)[0] for seed in SEEDS]
-    found = _mean([real.ratios(as_shown(run.scale.to_model(x))) for x in own])
+    found = mean([real.ratios(as_shown(run.scale.to_model(x))) for x in own])
     wanted = dict.fromkeys(("phase", *rivals))
     rows = {name: _rival(real, name, size) for name in wanted}
-    told = {key: found[key] for key in NOT_DISTANCES}
-    if "portilla_simoncelli" in found:
-        above = rows["phase"]["portilla_simoncelli"] - 1
-        told["noise_ratio"] = (found["portilla_simoncelli"] - 1) / above if above > 0 else np.nan
-    ratios = {key: v for key, v in found.items() if key not in told}
-    return {**told, "ratios": ratios}, {name: rows[name] for name in rivals}
+    told = likeness(found, rows["phase"], "portilla_simoncelli")
+    return told, {name: rows[name] for name in rivals}
 
 
 def _rival(real: Material, name: str, size: tuple[int, ...]) -> Ratios:
     picture, (height, width) = real.picture, size
     made = (baselines.texture(name, picture.numpy(), (height, width), seed) for seed in SEEDS)
-    return _mean([real.ratios(as_shown(x)) for x in made])
+    return mean([real.ratios(as_shown(x)) for x in made])
 
 
 def as_shown(x: np.ndarray) -> Tensor:
@@ -93,16 +84,8 @@ def as_shown(x: np.ndarray) -> Tensor:
     return torch.from_numpy(np.rint((np.clip(x, -1, 1) + 1) * 127.5) / 127.5 - 1).float()
 
 
-def _mean(told: Sequence[Ratios]) -> Ratios:
-    """Of several samples; the largest ratio is that of the means."""
-    mean = {key: float(np.mean([one[key] for one in told])) for key in told[0]}
-    return {**mean, "sample_ratio": max(v for k, v in mean.items() if k not in NOT_DISTANCES)}
-
-
 # In words, and in pieces ----------------------------------------------------------------------
 
-CLOSE, FAR = 1.3, 1.7  # ratios of distances: hard to tell from the material, and easy
-NEW, COPIED = 0.8, 0.5  # ratios that fall where something is copied
 COUNT, SIDE, COARSE = 8, 64, 4  # pieces, pixels on their side, and by how much coarser compared
 MEANING = {
     "sample_ratio": "the largest distance below",
@@ -118,13 +101,6 @@ MEANING = {
 def words(name: str, ratio: float) -> str:
     """What a ratio means, and whether it is good."""
     return f"{MEANING[name]}: {verdict(name, ratio, 'the picture')}"
-
-
-def verdict(name: str, ratio: float, real: str) -> str:
-    """Whether a ratio is good; `real` is what the sample is held against."""
-    if name in ("copy_ratio", "repeat_ratio"):
-        return "new" if ratio >= NEW else "partly the same" if ratio >= COPIED else "the same"
-    return f"like {real}" if ratio <= CLOSE else "near it" if ratio <= FAR else "unlike it"
 
 
 def pieces(made: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The files of one sort that a folder, a zip or a single path holds, in a fixed order."""
+"""The picture files that a folder, a zip or a single path holds, in a fixed order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from abprop.files.limits import FILE_BYTES, quoted, reason
 
 _COMMON = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SUFFIXES = frozenset((*_COMMON, ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"))
-SOUNDS = frozenset((".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"))
 # Smaller members are refused by the other limits if they must be.
 _SUSPECT_BYTES, _SUSPECT_RATIO = 100 << 20, 1000
 
@@ -46,23 +45,16 @@ def pictures_in(path: Path) -> Iterator[list[Entry]]:
         UserError: nothing there, or not readable.
     """
     if path.is_dir():
-        yield _some(_folder(path, SUFFIXES), path, f"pictures ({', '.join(_COMMON)})")
+        yield _some(_folder(path), path)
     elif path.suffix.lower() == ".zip":
         with _opened(path) as archive:
-            yield _some(_members(archive, path), path, f"pictures ({', '.join(_COMMON)})")
+            yield _some(_members(archive, path), path)
     else:
         yield [file_at(path)]
 
 
-def sounds_in(folder: Path) -> list[Entry]:
-    """The sound files of a folder (recursively), sorted by path; none if it holds pictures too."""
-    if _folder(folder, SUFFIXES):
-        return []
-    return sorted(_folder(folder, SOUNDS), key=lambda entry: entry.name)
-
-
 def file_at(path: Path) -> Entry:
-    """A single file."""
+    """A single file, whatever it is."""
     return _file(path, path.name)
 
 
@@ -104,22 +96,24 @@ def regular(path: Path) -> Path:
     return path
 
 
-def _some(entries: list[Entry], path: Path, what: str) -> list[Entry]:
+def _some(entries: list[Entry], path: Path) -> list[Entry]:
     if not entries:
-        raise UserError(f"{quoted(path)} holds no {what}; give another path")
+        raise UserError(
+            f"{quoted(path)} holds no pictures ({', '.join(_COMMON)}); give another path"
+        )
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _is(name: str, suffixes: frozenset[str]) -> bool:
+def _is_picture(name: str) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
-    return path.suffix.lower() in suffixes and not hidden
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def _folder(root: Path, suffixes: frozenset[str]) -> list[Entry]:
+def _folder(root: Path) -> list[Entry]:
     files = (path for folder in _walk(root) for path in folder)
     names = ((path, path.relative_to(root).as_posix()) for path in files)
-    return [_file(path, name) for path, name in names if _is(name, suffixes)]
+    return [_file(path, name) for path, name in names if _is_picture(name)]
 
 
 def _walk(root: Path) -> Iterator[list[Path]]:
@@ -174,7 +168,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
             partial(_read_member, archive, info, quoted(f"{path}:{info.filename}")),
         )
         for info in archive.infolist()
-        if not info.is_dir() and _is(info.filename, SUFFIXES)
+        if not info.is_dir() and _is_picture(info.filename)
     ]
 
 

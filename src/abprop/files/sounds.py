@@ -13,9 +13,9 @@ import numpy as np
 
 from abprop.checkpoint.files import TEMPORARY
 from abprop.errors import UserError
-from abprop.files.entries import SOUNDS
 from abprop.files.limits import check_memory, quoted, reason
 
+SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav")
 FLOATS = ("FLOAT", "DOUBLE")
 HEADER = 4096  # bytes in which a PEAK chunk is
 COPIES = 4  # of a sound while it is decoded and resampled
@@ -126,8 +126,8 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
 
     suffix = path.suffix.lower()
     form = {".aif": "AIFF", ".aiff": "AIFF"}.get(suffix, suffix[1:].upper())
-    if suffix not in SOUNDS:
-        raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(sorted(SOUNDS))}")
+    if suffix not in SUFFIXES:
+        raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(SUFFIXES)}")
     held = soundfile.check_format(form, subtype)
     kept = subtype if held else soundfile.default_subtype(form) or subtype
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")

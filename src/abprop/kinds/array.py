@@ -20,16 +20,11 @@ class Array(Kind):
         return ".tif" if len(shape) == 3 else ".csv"
 
     def write(
-        self,
-        x: np.ndarray,
-        path: Path,
-        names: Sequence[str] | None,
-        columns: Sequence[str],
-        about: Mapping[str, Any],
+        self, x: np.ndarray, path: Path, names: Sequence[str] | None, about: Mapping[str, Any]
     ) -> str:
         """See `Kind.write`."""
         if x.ndim != 4:
-            return super().write(x, path, names, columns, about)
+            return super().write(x, path, names, about)
         files = save_images(x, path, names=names)
         return (
             f"{len(x)} arrays of {x.shape[3]}x{x.shape[2]}: {files[0] if len(files) == 1 else path}"

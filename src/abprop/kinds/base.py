@@ -67,7 +67,6 @@ class Kind:
         preset: what suits it: the name of a preset, or its keys.
         cuts: whether its examples are cut from one source, which itself is the only "example" read.
         several: what more than one of these are.
-        reads_as: the kind that other data are read as which a run of this kind is given.
         by_column: whether each column has a scale of its own.
         figures: what a report shows, by name (see `report.figures`).
     """
@@ -78,7 +77,6 @@ class Kind:
     preset: ClassVar[str | Mapping[str, Any]] = "table"
     cuts: ClassVar[bool] = False
     several: ClassVar[str] = "array"
-    reads_as: ClassVar[str] = "array"
     by_column: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = (
         "reconstructions", "samples", "plane", "interpolation", "nearest",
@@ -212,12 +210,7 @@ class Kind:
         return ".csv"
 
     def write(
-        self,
-        x: np.ndarray,
-        path: Path,
-        names: Sequence[str] | None,
-        columns: Sequence[str],
-        about: Mapping[str, Any],
+        self, x: np.ndarray, path: Path, names: Sequence[str] | None, about: Mapping[str, Any]
     ) -> str:
         """Write signals where the user asked, and say where.
 
@@ -225,13 +218,12 @@ class Kind:
             x: (n, C, *size) in data units.
             path: a file, or a folder without an extension.
             names: of the examples.
-            columns: of a table.
-            about: see `Signals`.
+            about: see `Signals`; and the columns of a table.
 
         Raises:
             UserError: an extension that cannot hold such signals, or the disk refuses.
         """
-        columns = columns or [f"c{i}" for i in range(x[0].size)]
+        columns = about["columns"] or [f"c{i}" for i in range(x[0].size)]
         path = save_rows(path, columns, x.reshape(len(x), -1), names)
         return f"{self.counted(len(x))}: {path}"
 

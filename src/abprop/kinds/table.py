@@ -15,7 +15,7 @@ class Table(Kind):
     """Rows of numbers, some of them missing."""
 
     name, one, many = "table", "row", "rows"
-    preset, reads_as, by_column = "table", "table", True
+    preset, by_column = "table", True
     figures = ("columns", "rows")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:

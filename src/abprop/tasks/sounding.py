@@ -32,10 +32,9 @@ def played(
     """
     frames, last, done = -(-samples // colour.hop) + 1, None, 0
     for (place,), x in tiles(model, window, (frames,)):
-        first = place.start
+        x, first = x.cpu(), place.start
         if last is not None:
-            x, first = torch.cat((last, x.cpu()), 1), first - 1
-        x = x.cpu()
+            x, first = torch.cat((last, x), 1), first - 1
         if x.shape[1] > 1:
             block = noise_with(x, _excited(noise, colour, first, x.shape[1] + 1, draw), colour)
             yield block[:, : samples - done]

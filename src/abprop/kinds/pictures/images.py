@@ -30,7 +30,7 @@ class Images(Kind):
     """A set of pictures, grey or in colours."""
 
     name, one, many = "images", "picture", "pictures"
-    preset, reads_as = "images", "images"
+    preset = "images"
     alone = "texture"  # what a single picture is
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
@@ -126,12 +126,7 @@ class Images(Kind):
         return ".png" if dtype == "uint8" and shape[0] in (1, 3) else ".tif"
 
     def write(
-        self,
-        x: np.ndarray,
-        path: Path,
-        names: Sequence[str] | None,
-        columns: Sequence[str],
-        about: Mapping[str, Any],
+        self, x: np.ndarray, path: Path, names: Sequence[str] | None, about: Mapping[str, Any]
     ) -> str:
         """See `Kind.write`."""
         files = save_images(x, path, names=names)

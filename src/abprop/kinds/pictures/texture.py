@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from abprop.data import Examples, Signals, Views, crops
+from abprop.data import Examples
 from abprop.files.arrays import has_channels, is_picture, is_size, is_small_picture
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
+from abprop.kinds.cut import Cut, cells_over, cut_choices, prior
 from abprop.kinds.pictures.images import Images
 from abprop.kinds.pictures.stationarity import drift, scale
 
@@ -21,16 +22,14 @@ SMALLEST = 32  # pixels on a side of a picture in which fading light can be told
 SIGMA = 0.05  # noise of a texture whose factors tell its grain too
 CHANNELS = 24
 LEVELS, FACTORS = 3, 8  # scales of the map, and factors in each cell of each
-FEWEST_CELLS = 4  # along an axis of a map whose cells have neighbours
 DRAWS = 0.3  # weight of the term from draws; heals the seams between blocks
 COARSE = 5  # pixels from which on a picture's pieces are large
 
 
-class Texture(Images):
+class Texture(Cut, Images):
     """One picture of a stationary material."""
 
-    name, one, many = "texture", "crop", "crops"
-    preset, cuts, reads_as = "texture", True, "auto"
+    name, preset = "texture", "texture"
     several = "images"
     figures = ("source", "synthesis", "likeness", "crops")
 
@@ -63,46 +62,22 @@ class Texture(Images):
         """Crops of a third of the picture at most, and the map that covers one."""
         side = min(seen.signal_shape[1:])
         crop = asked["data.crop"] or (96 if side >= 160 else max(16, side // 2))
-        chosen: dict[str, Any] = {
-            "data.crop": crop,
-            "data.crops": asked["data.crops"] or _crops(crop, seen.signal_shape[1:]),
-            "data.mirror": "no",
-            "data.shift": 0,
-            "data.holdout": 0.0,
-        }
-        if asked["infer.start"] == "auto":
-            chosen["infer.start"] = "pca"
-        if asked["model.sigma"] is None:
-            chosen["model.sigma"] = SIGMA
-        if asked["model.channels"] is None:
-            chosen["model.channels"] = CHANNELS
+        count = _crops(crop, seen.signal_shape[1:])
+        chosen = cut_choices(asked, crop, count, CHANNELS, SIGMA)
         if asked["model.latent"] == "auto":
             levels, colours = asked["model.levels"] or LEVELS, seen.signal_shape[0]
             chosen |= _map(crop, levels, _cell(crop, seen), colours)
         latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
-        return chosen | neighbours(asked, latent)
-
-    def views(self, signals: Signals, asked: Asked) -> Views:
-        """Crops that cover the picture."""
-        size, count = asked["data.crop"], asked["data.crops"]
-        return crops(signals, size=size, count=count, seed=asked["seed"])
+        chosen |= prior(asked, latent)
+        if asked["train.draws"] is None and chosen.get("model.prior") == "markov":
+            chosen["train.draws"] = DRAWS
+        return chosen
 
 
 def _crops(crop: int, size: tuple[int, ...]) -> int:
     """As many as are usual, or as a small picture has."""
     room = math.prod(max(1, n - crop + 1) for n in size)
     return min(384 if crop > 64 else 256, room)
-
-
-def neighbours(asked: Asked, latent: tuple[int, ...], draws: bool = True) -> dict[str, Any]:
-    """A prior that knows neighbours, where there are any, and the term from its draws."""
-    many = len(latent) > 1 and min(latent[1:]) >= FEWEST_CELLS
-    chosen: dict[str, Any] = {}
-    if asked["model.prior"] == "auto":
-        chosen["model.prior"] = "markov" if many else "gaussian"
-    if draws and asked["train.draws"] is None and chosen.get("model.prior") == "markov":
-        chosen["train.draws"] = DRAWS
-    return chosen
 
 
 def _cell(crop: int, seen: Examples) -> int:
@@ -117,5 +92,5 @@ def _map(crop: int, levels: int, cell: int, colours: int) -> dict[str, Any]:
     levels = min(levels, int(math.log2(cell)))
     finest = colours * (cell >> (levels - 1)) ** 2
     channels = min(FACTORS, max(1, finest // 4)) * sum(4**level for level in range(levels))
-    grid = -(-(crop - 2) // cell) + 2
+    grid = cells_over(crop, cell)
     return {"model.latent": f"{channels}x{grid}x{grid}", "model.levels": levels}

@@ -8,25 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from abprop.data import Signals, Views, crops
 from abprop.data.choice import chosen
 from abprop.errors import UserError
 from abprop.files import sounds
-from abprop.files.entries import SOUNDS, file_at
+from abprop.files.entries import file_at
 from abprop.files.limits import quoted
 from abprop.files.write import inside
-from abprop.kinds.base import Asked, Kind, Raw, Request
+from abprop.kinds.base import Raw, Request
+from abprop.kinds.cut import Cut
 from abprop.say import counted
 
 FASTEST = 24_000  # samples a second that are learned
 QUIET = 1e-6  # of full scale: what is below is silence
 
 
-class Clip(Kind):
+class Clip(Cut):
     """One clip of a stationary sound."""
 
-    name, one, many = "sound", "crop", "crops"
-    cuts, reads_as = True, "auto"
     several = "array"
     figures = ("clip", "explained", "sounded", "heard")
     other = "waveform"  # the other thing that a clip may be
@@ -47,7 +45,7 @@ class Clip(Kind):
 
     def reads(self, path: Path) -> bool:
         """Sound files; the first of the kinds of sound reads for all."""
-        return path.suffix.lower() in SOUNDS
+        return path.suffix.lower() in sounds.SUFFIXES
 
     def read(self, path: Path, request: Request) -> Raw:
         """See `Kind.read`."""
@@ -92,24 +90,14 @@ class Clip(Kind):
             raise UserError("an array of a sound does not tell its rate; set data.rate=44100")
         return {"rate": request.rate, "file_rate": request.rate, "subtype": "FLOAT"}
 
-    # Learning and writing ---------------------------------------------------------------------
-
-    def views(self, signals: Signals, asked: Asked) -> Views:
-        """Crops that cover the clip."""
-        size, count = asked["data.crop"], asked["data.crops"]
-        return crops(signals, size=size, count=count, seed=asked["seed"])
+    # Writing ----------------------------------------------------------------------------------
 
     def suffix(self, shape: Sequence[int], dtype: str) -> str:
         """WAV."""
         return ".wav"
 
     def write(
-        self,
-        x: np.ndarray,
-        path: Path,
-        names: Sequence[str] | None,
-        columns: Sequence[str],
-        about: Mapping[str, Any],
+        self, x: np.ndarray, path: Path, names: Sequence[str] | None, about: Mapping[str, Any]
     ) -> str:
         """See `Kind.write`; several sounds go into a folder."""
         rate, wanted, subtype = about["rate"], about["file_rate"], about["subtype"]

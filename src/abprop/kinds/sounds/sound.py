@@ -14,7 +14,7 @@ from abprop.data import Examples, Signals
 from abprop.errors import AbpropError, UserError
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
-from abprop.kinds.pictures.texture import neighbours
+from abprop.kinds.cut import cells_over, cut_choices, prior
 from abprop.kinds.sounds.clip import Clip
 from abprop.kinds.sounds.tonality import NOISE, flatness
 from abprop.say import counted
@@ -66,27 +66,13 @@ class Sound(Clip):
                 f"give a longer one, or a smaller data.window than {2 * (bands - 1)}"
             )
         crop = asked["data.crop"] or min(CROP, frames // 2)
-        chosen: dict[str, Any] = {
-            "data.window": 2 * (bands - 1),
-            "data.crop": crop,
-            "data.crops": asked["data.crops"] or min(CROPS, max(1, frames - crop + 1)),
-            "data.mirror": "no",
-            "data.shift": 0,
-            "data.holdout": 0.0,
-        }
-        if asked["infer.start"] == "auto":
-            chosen["infer.start"] = "pca"
-        if asked["model.channels"] is None:
-            chosen["model.channels"] = CHANNELS
+        count = min(CROPS, max(1, frames - crop + 1))
+        chosen = cut_choices(asked, crop, count, CHANNELS)
+        chosen["data.window"] = 2 * (bands - 1)
         if asked["model.latent"] == "auto":
-            levels, cell = asked["model.levels"] or LEVELS, 2**STAGES
+            levels = asked["model.levels"] or LEVELS
             factors = FACTORS * sum(2**level for level in range(levels))
-            chosen |= {"model.latent": f"{factors}x{-(-(crop - 2) // cell) + 2}"}
-            chosen |= {"model.levels": levels}
+            chosen["model.latent"] = f"{factors}x{cells_over(crop, 2**STAGES)}"
+            chosen["model.levels"] = levels
         latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
-        return {"train.draws": 0.0} | chosen | neighbours(asked, latent, draws=False)
-
-    def tiles(self, x: np.ndarray) -> np.ndarray | None:
-        """Spectra as grey pictures, low bands below."""
-        grey = np.clip(np.rint((np.nan_to_num(x) + 1) * 127.5), 0, 255).astype(np.uint8)
-        return grey[:, None, ::-1]
+        return chosen | prior(asked, latent)

@@ -9,7 +9,7 @@ from abprop.data import Examples
 from abprop.errors import UserError
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
-from abprop.kinds.pictures.texture import neighbours
+from abprop.kinds.cut import cells_over, cut_choices, prior
 from abprop.kinds.sounds.clip import Clip
 
 CROP, SHORTEST = 4096, 512  # samples of a crop; of the shortest
@@ -36,21 +36,10 @@ class Waveform(Clip):
                 f"this clip has {samples} samples, too few to learn from; give a longer one"
             )
         crop = asked["data.crop"] or min(CROP, samples // 2)
-        chosen: dict[str, Any] = {
-            "data.crop": crop,
-            "data.crops": asked["data.crops"] or min(CROPS, max(1, samples - crop + 1)),
-            "data.mirror": "no",
-            "data.shift": 0,
-            "data.holdout": 0.0,
-        }
-        if asked["infer.start"] == "auto":
-            chosen["infer.start"] = "pca"
-        if asked["model.sigma"] is None:
-            chosen["model.sigma"] = SIGMA
-        if asked["model.channels"] is None:
-            chosen["model.channels"] = CHANNELS
+        count = min(CROPS, max(1, samples - crop + 1))
+        chosen = cut_choices(asked, crop, count, CHANNELS, SIGMA)
         if asked["model.latent"] == "auto":
             stages = min(STAGES, (crop // 3).bit_length() - 1)
-            chosen["model.latent"] = f"{FACTORS}x{-(-(crop - 2) // 2**stages) + 2}"
+            chosen["model.latent"] = f"{FACTORS}x{cells_over(crop, 2**stages)}"
         latent = parse_latent(chosen.get("model.latent", asked["model.latent"]))
-        return {"train.draws": 0.0} | chosen | neighbours(asked, latent, draws=False)
+        return chosen | prior(asked, latent)

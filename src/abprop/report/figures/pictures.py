@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from abprop.data.signals import Ids
 from abprop.errors import UserError
 from abprop.evaluate import nearest, textures
 from abprop.files.write import grid
+from abprop.measures import Ratios
 from abprop.report.page import Figure, Table
 from abprop.run import Run
 from abprop.say import quiet
@@ -178,13 +179,17 @@ def likeness(run: Run) -> Shown:
     size = tuple(min(textures.LARGEST, n) for n in picture.shape[1:])
     made = run.scale.to_model(run.sample(1, size=size))
     found = real.ratios(textures.as_shown(made[0]))
-    rows = [(name.replace("_", " "), value, textures.words(name, value))
-            for name, value in found.items()]  # fmt: skip
-    header = ("measure", "ratio", "what it says")
-    table = Table("A sample beside the picture: 1 is another piece of it", header, rows)
+    table = scored(found, textures.words, "the picture")
     pieces = textures.pieces(torch.from_numpy(made[0]), picture)
     words = "Pieces of a sample (above, evenly taken) and the most similar of the picture (below)."
     shown = figure(
         run, "Is it memory?", words, *(p.numpy() for p in pieces), columns=len(pieces[0])
     )
     return [*shown, table]
+
+
+def scored(found: Ratios, words: Callable[[str, float], str], real: str) -> Table:
+    """Ratios of a sample, and what they say in words."""
+    rows = [(name.replace("_", " "), v, words(name, v)) for name, v in found.items()]
+    header = ("measure", "ratio", "what it says")
+    return Table(f"A sample beside {real}: 1 is another piece of it", header, rows)

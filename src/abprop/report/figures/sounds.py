@@ -11,8 +11,8 @@ import torch
 from abprop import tasks
 from abprop.evaluate import sounds
 from abprop.noise import Noise
-from abprop.report.figures.pictures import Shown, own
-from abprop.report.page import Figure, Table
+from abprop.report.figures.pictures import Shown, own, scored
+from abprop.report.page import Figure
 from abprop.run import Run
 from abprop.say import quiet
 from abprop.spectra import Colour, colour, spectra
@@ -80,10 +80,7 @@ def heard(run: Run) -> Shown:
         return []
     seconds = min(sounds.LONGEST, signals.shape[-1] / run.rate)
     found = real.ratios(sounds.heard(run.sample(1, seconds=seconds)[0]))
-    rows = [(name.replace("_", " "), value, sounds.words(name, value))
-            for name, value in found.items()]  # fmt: skip
-    header = ("measure", "ratio", "what it says")
-    return [Table("A sample beside the clip: 1 is another piece of it", header, rows)]
+    return [scored(found, sounds.words, "the clip")]
 
 
 def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]:
@@ -113,7 +110,7 @@ def _colour(run: Run, sound: np.ndarray) -> Colour:
 
 def _loudest(colour: Colour) -> float:
     """The amplitude that fills the height of a waveform: four deviations of the clip."""
-    power = colour.matrices.diagonal(dim1=1, dim2=2).real.mean(1).sum() / colour.hop**2
+    power = colour.loudness.sum() / (colour.channels * colour.hop**2)
     return 4 * float(power.sqrt())
 
 
@@ -133,7 +130,7 @@ def _spectrogram(sound: np.ndarray, colour: Colour) -> np.ndarray:
     from matplotlib import colormaps
 
     power = spectra(torch.from_numpy(sound), 2 * colour.hop).abs().square().sum(0)
-    top = 10 * float(colour.matrices.diagonal(dim1=1, dim2=2).real.sum(1).max().log10()) + 10
+    top = 10 * float(colour.loudness.max().log10()) + 10
     grey = ((10 * power.clamp_min(1e-30).log10() - top) / SHOWN + 1).clamp(0, 1).flip(0).numpy()
     columns = np.linspace(0, grey.shape[1] - 1, WIDTH).round().astype(int)
     return (255 * colormaps["magma"](grey[:, columns])[..., :3]).astype(np.uint8).repeat(BAND, 0)

@@ -230,7 +230,9 @@ class Run(Learned):
     def write(self, x: np.ndarray, path: Path, names: Sequence[str] | None = None) -> str:
         """Write signals in data units to a file or folder, and say where; see `Kind.write`."""
         told = self.meta["data"]
-        return self.kind.write(x, path, names, told["columns"], told.get("about", {}))
+        return self.kind.write(
+            x, path, names, {"columns": told["columns"], **told.get("about", {})}
+        )
 
     def _data(self, x: Tensor) -> np.ndarray:
         if self.colour is not None:
