@@ -23,6 +23,7 @@ sigma^2 = psi'(k) / RANGE^2, is known beforehand.
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +39,12 @@ class Likelihood(nn.Module):
     Args:
         sigma: standard deviation of y - A(x) in model units (the signal spans [-1, 1]).
         floor: a learned sigma never falls below this.
+
+    Attributes:
+        central: whether x is the mean of y.
     """
 
+    central: ClassVar[bool] = True
     sigma: Tensor
 
     def __init__(self, sigma: float = 0.3, floor: float = 0.02) -> None:
@@ -96,6 +101,7 @@ class Gaussian(Likelihood):
 class Spectral(Likelihood):
     """The logarithm of a power about that of its variance."""
 
+    central = False
     k: Tensor
 
     def __init__(self, sigma: float = 0.3, floor: float = 0.02) -> None:

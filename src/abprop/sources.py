@@ -1,4 +1,4 @@
-"""What SOURCE means: a folder or zip of pictures, a picture, a sound, an array -> `Signals`."""
+"""What SOURCE means: a folder or zip of pictures or sounds, one of them, an array -> `Signals`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ def read(
     seed: int = 0,
     columns: str | None = None,
     rate: int | None = None,
+    seconds: float | None = None,
     say: Say = quiet,
 ) -> Signals:
     """Examples with stable ids from whatever the user has.
 
     Args:
-        source: a folder or zip of pictures, a picture, a sound, .npy, .npz or "file.npz:key",
-            .csv; or a numpy array or torch tensor.
-        kind: images, texture (one picture), sound, table, array; "auto" looks.
+        source: a folder or zip of pictures or sounds, a picture, a sound, .npy, .npz or
+            "file.npz:key", .csv; or a numpy array or torch tensor.
+        kind: images, texture (one picture), sound (one clip), sounds, table, array; "auto" looks.
         size: "64" or "64x48" (width x height): centre-crop to the aspect, then Lanczos.
         channels: keep, grey or rgb.
         select: which examples: "0:300", "3,17,42", or ranges between commas.
@@ -54,6 +55,7 @@ def read(
         seed: of that rule.
         columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
         rate: of a sound, samples a second to bring it to; that of an array.
+        seconds: of a set of sounds, how long each shall be.
         say: told every few seconds how far reading is.
 
     Raises:
@@ -63,7 +65,8 @@ def read(
         raise unknown("data.kind", str(kind), ("auto", *KINDS))
     check_channels(channels)
     masks = (masks or None) if isinstance(masks, str) else masks
-    request = Request(kind, _size(size), channels, select, limit, masks, columns, rate, say)
+    sized = (_size(size), channels)
+    request = Request(kind, *sized, select, limit, masks, columns, rate, seconds, say)
     given = _range(range)
     if isinstance(source, str | Path):
         label, where = str(source), quoted(source)
@@ -131,14 +134,15 @@ def _prior_only(raw: Raw) -> str:
 
 def _read_path(text: str, request: Request) -> Raw:
     path, key = arrays.located(text)
-    for kind in KINDS.values():
+    asked = [KINDS[request.kind]] if request.kind != "auto" else []
+    for kind in (*asked, *KINDS.values()):
         if kind.reads(path):
             return kind.read(path, request)
     load = LOADERS.get(path.suffix.lower())
     if load is None:
         raise UserError(
-            f"{quoted(path)} is of a kind not read here; give a folder or zip of pictures, "
-            f"a picture, a sound, .npy, .npz or .csv"
+            f"{quoted(path)} is of a kind not read here; give a folder or zip of pictures or "
+            f"sounds, a picture, a sound, .npy, .npz or .csv"
         )
     return load(path, key, request)
 

@@ -18,7 +18,8 @@ Under-determined reverberant audio source separation using a full-rank spatial c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -138,20 +139,38 @@ class Colour:
 
 
 def colour(sound: Tensor, window: int) -> Colour:
-    """That of a sound (C, T), with the long filter for it.
+    """That of a sound (C, T), with the long filter for it; of several (n, C, T) that of the median.
+
+    Of several sounds some are much louder than others: about the mean of their powers most would
+    be below what [-1, 1] spans.
 
     Raises:
-        AbpropError: an odd window, or a sound shorter than one.
+        AbpropError: an odd window, or sounds shorter than one.
     """
-    X = spectra(sound, window)
-    found = Colour(torch.einsum("cft,dft->fcd", X, X.conj()) / X.shape[2])
-    around = min(-(-LONG // window), sound.shape[1] // (2 * window)) * window
+    several = [spectra(one, window) for one in (sound if sound.ndim == 3 else sound[None])]
+    frames = several[0].shape[2]
+    together = [torch.einsum("cft,dft->fcd", X, X.conj()) / frames for X in several]
+    found = Colour(torch.stack(together).mean(0))
+    around = min(-(-LONG // window), sound.shape[-1] // (2 * window)) * window
+    if len(several) > 1:
+        power = torch.stack([found.power(X) for X in several]).movedim(1, 0).flatten(1)
+        middle = power.median(1).values.clamp_min(math.exp(-RANGE))
+        return Colour(found.matrices * middle[:, None, None])
     if not found.rank or not around:
         return found
     # As much as comes of white noise has no long filter's power to bring: both through one window.
-    power = spectra(sound, 2 * around).abs().square().mean(2).sum(0) / around
+    power = spectra(sound.flatten(0, -2), 2 * around).abs().square().mean(2).sum(0) / around
     fine = (power / found.through(2 * around).clamp_min(1e-300)).clamp(LEAST, MOST)
     return Colour(found.matrices, fine)
+
+
+def of_mean(colour: Colour) -> Colour:
+    """The colour by which x, the mean of y, tells the variance.
+
+    E y = (log S + psi(r) - log r) / RANGE: the logarithm of a power is less than that of its mean.
+    """
+    rank = torch.tensor(float(max(1, colour.rank)), dtype=torch.float64)
+    return replace(colour, matrices=colour.matrices * torch.exp(rank.log() - torch.digamma(rank)))
 
 
 def levels(sound: Tensor, colour: Colour) -> Tensor:

@@ -48,7 +48,7 @@ def test_ratios_and_those_of_rivals(run) -> None:
 
 
 def test_what_is_no_sounds_is_refused(run) -> None:
-    with pytest.raises(UserError, match="not for sounds; there are phase"):
+    with pytest.raises(UserError, match="not for a clip; there are phase"):
         run.evaluate(against="pca")
     with pytest.raises(UserError, match="its own clip only"):
         run.evaluate(puffs())

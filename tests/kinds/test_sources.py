@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from abprop.data import Scale
+from abprop.files import entries as entries_module
 from abprop.files import limits as limits_module
-from abprop.kinds.pictures import images as images_module
 from abprop.sources import read
 
 Refused = Callable[..., str]
@@ -313,7 +313,7 @@ def test_many_small_pictures_take_hardly_longer_than_their_decoding(tmp_path: Pa
 
 def test_slow_reading_is_told_every_five_seconds(folder: Path, monkeypatch: pytest.MonkeyPatch):
     now = iter(range(0, 100, 2))  # each look at the clock is two seconds after the last
-    monkeypatch.setattr(images_module, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(entries_module, "monotonic", lambda: float(next(now)))
     said: list[str] = []
     read(folder, say=said.append)
     assert said == ["reading 3 of 5 pictures"]

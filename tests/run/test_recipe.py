@@ -39,6 +39,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "data.masks": ("not:holes.npz:m", "not:holes.npz:m"),
     "data.hide": ("P.5", "P.5"),
     "data.rate": ("11025", 11025),
+    "data.seconds": ("1.5", 1.5),
     "data.window": ("256", 256),
     "data.aside": ("0", 0.0),
     "data.measure": ("down:4", "down:4"),
@@ -127,7 +128,7 @@ def test_a_recipe_cannot_be_changed():
 BAD = {
     "seed=-1": "greater than or equal to 0",
     "seed=true": "a valid integer",
-    "data.kind=musik": "'auto', 'images', ",
+    "data.kind=musik": "'auto', 'sound', ",
     "data.size=64by64": "WxH, e.g. 64x48",
     "data.size=0x4": "WxH, e.g. 64x48",
     "data.size=1.5": "WxH, e.g. 64x48",

@@ -46,7 +46,7 @@ def sample(
     from abprop.run import load
 
     fitted = load(run, device=device, say=say)
-    if fitted.rate and n in (None, 1) and size is None and not tile:  # as it is made
+    if fitted.endless and n in (None, 1) and size is None and not tile:  # as it is made
         path = out or fitted.folder / "samples" / f"sample-{seed}.wav"
         path = path if path.suffix else path / f"sample-{seed}.wav"
         say(f"1 sound: {fitted.record(path, seconds, seed=seed)}")

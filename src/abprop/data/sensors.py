@@ -7,7 +7,7 @@ looking at y.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import log, prod
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,13 @@ from abprop.data.signals import Scale, Signals
 from abprop.errors import UserError
 from abprop.files import arrays
 from abprop.grammar import parse_latent, parse_range
+from abprop.likelihoods import RANGE
 from abprop.operators import Operator, Projection, measure
 from abprop.spectra import Colour, levels
 
 BLOCK = 256  # signals measured together
 UNIT = Scale(-1.0, 1.0, "float32")  # of what is in model units already
+LOUD = 10 * RANGE / log(10)  # decibels of a unit of the logarithm of a power
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Sensor:
             UserError: measurements that are not finite, or parts missing.
         """
         if self.colour is not None:
-            values = levels(torch.from_numpy(signals.values[0]), self.colour)[None].numpy()
+            every = (levels(torch.from_numpy(x), self.colour) for x in signals.values)
+            values = torch.stack(list(every)).numpy()
             return Signals.of(signals.kind, values, None, signals.names, UNIT, signals.source)
         if self.operator is None:
             return signals
@@ -113,7 +116,7 @@ def sensor(
         return _through_matrix(signals, Path(operator), shape, range)
     if colour is not None:
         frames = signals.shape[-1] // colour.hop - 1
-        return Sensor((colour.bands, frames), None, UNIT, colour=colour)
+        return Sensor((colour.bands, frames), None, Scale(-LOUD, LOUD, "float32"), colour=colour)
     simulated = _simulated(measure, signals.shape, seed) if measure else None
     return Sensor(signals.shape, simulated, signals.scale)
 

@@ -7,7 +7,8 @@ What is scored depends on what is known:
     observed       what was observed, where some is missing: of reconstructions
     signals        whole signals behind simulated measurements
     measurements   y itself, where it is all there is
-    samples        of a sound: how they compare with the clip
+    samples        of one clip: how they compare with it
+    levels         of several: the power of each band at each time, rmse_data in decibels
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def judged(
     known = baselines.SOUNDS if run.rate else baselines.TEXTURES
     rivals = [name for name in against if own and name in known]
     against = [name for name in against if name not in rivals]
-    if run.rate:
-        _checked(against, known, "sounds")
+    if run.rate and run.kind.cuts:
+        _checked(against, known, "a clip")
         found = {"scored": "samples"}
     elif run.measured:
         found = _measured(run, signals, against, progress)
@@ -169,14 +170,15 @@ def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) ->
     answers = {name: _baseline(run, name, signals, progress) for name in against}
     scores = {name: Scores(unit) for name in ("", *against)}
     progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
+    seen = run.sensor(signals).learned_from(signals)
     for rows, x, _ in run.explained(signals):
-        y, hidden = signals.batch(rows)
+        y, hidden = seen.batch(rows)
         scored = None if hidden is None else ~hidden
         scores[""].add(x, y, scored)
         for name, answer in answers.items():
             scores[name].add(answer[rows], y, scored)
-    seen = "all" if signals.hidden is None else "observed"
-    result: dict[str, Any] = {"scored": seen, **scores[""].result()}
+    what = "levels" if run.rate else "all" if signals.hidden is None else "observed"
+    result: dict[str, Any] = {"scored": what, **scores[""].result()}
     if answers:
         result["baselines"] = {name: scores[name].result() for name in against}
     return result
@@ -190,7 +192,8 @@ def _baseline(run: Run, name: str, signals: Signals, progress: Say) -> Tensor:
             "so nothing can be scored; hide something with --hide, or leave --against out"
         )
     progress(f"fitting {name}")
-    train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in (own, signals))
+    seen = (run.sensor(s).learned_from(s) for s in (own, signals))
+    train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in seen)
     return baselines.baseline(name, train, y, _d(run))
 
 

@@ -1,21 +1,26 @@
-"""The picture files that a folder, a zip or a single path holds, in a fixed order."""
+"""The files of one sort that a folder, a zip or a single path holds, in a fixed order."""
 
 from __future__ import annotations
 
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from time import monotonic
 
 from abprop.errors import UserError
 from abprop.files.limits import FILE_BYTES, quoted, reason
+from abprop.say import Say
 
 _COMMON = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SUFFIXES = frozenset((*_COMMON, ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"))
+EVERY = 5.0  # seconds between two lines about reading
+GLANCE = 1000  # files by which a folder's sort is told
 # Smaller members are refused by the other limits if they must be.
 _SUSPECT_BYTES, _SUSPECT_RATIO = 100 << 20, 1000
 
@@ -35,22 +40,61 @@ class Entry:
     read: Callable[[], bytes]
 
 
-@contextmanager
-def pictures_in(path: Path) -> Iterator[list[Entry]]:
-    """The picture files of a folder (recursively), of a zip, or the file itself, sorted by path.
+def pictures_in(path: Path) -> AbstractContextManager[list[Entry]]:
+    """Pictures; see `files_in`."""
+    return files_in(path, SUFFIXES, f"pictures ({', '.join(_COMMON)})")
 
-    Hidden files and whatever has no picture's suffix are passed over.
+
+@contextmanager
+def files_in(path: Path, suffixes: Collection[str], what: str) -> Iterator[list[Entry]]:
+    """The files of a folder (recursively), of a zip, or the file itself, sorted by path.
+
+    Hidden files and those with other suffixes are passed over.
+
+    Args:
+        path: of a folder, a zip or a file.
+        suffixes: that are wanted.
+        what: they are, for a message.
 
     Raises:
         UserError: nothing there, or not readable.
     """
     if path.is_dir():
-        yield _some(_folder(path), path)
+        found = (_file(p, name) for p, name in _names(path) if _is_one(name, suffixes))
+        yield _some(found, path, what)
     elif path.suffix.lower() == ".zip":
         with _opened(path) as archive:
-            yield _some(_members(archive, path), path)
+            yield _some(_members(archive, path, suffixes), path, what)
     else:
         yield [file_at(path)]
+
+
+def mostly(path: Path, suffixes: Collection[str], others: Collection[str]) -> bool:
+    """Whether a folder or zip holds more files with `suffixes` than with the others, at a glance.
+
+    Raises:
+        UserError: not readable.
+    """
+    if path.is_dir():
+        names = [name for _, name in islice(_names(path), GLANCE)]
+    elif path.suffix.lower() == ".zip" and path.is_file():
+        with _opened(path) as archive:
+            names = archive.namelist()[:GLANCE]
+    else:
+        return False
+    count, rest = (sum(_is_one(name, some) for name in names) for some in (suffixes, others))
+    return count > rest
+
+
+def one_by_one(files: Sequence[Entry], what: str, say: Say) -> Iterable[Entry]:
+    """The files, and every so often how far it is, "reading 3 of 400 pictures"."""
+    last = monotonic()
+    for i, file in enumerate(files):
+        now = monotonic()
+        if now - last >= EVERY:
+            say(f"reading {i + 1} of {len(files)} {what}")
+            last = now
+        yield file
 
 
 def file_at(path: Path) -> Entry:
@@ -96,24 +140,23 @@ def regular(path: Path) -> Path:
     return path
 
 
-def _some(entries: list[Entry], path: Path) -> list[Entry]:
+def _some(found: Iterable[Entry], path: Path, what: str) -> list[Entry]:
+    entries = sorted(found, key=lambda entry: entry.name)
     if not entries:
-        raise UserError(
-            f"{quoted(path)} holds no pictures ({', '.join(_COMMON)}); give another path"
-        )
-    return sorted(entries, key=lambda entry: entry.name)
+        raise UserError(f"{quoted(path)} holds no {what}; give another path")
+    return entries
 
 
-def _is_picture(name: str) -> bool:
+def _is_one(name: str, suffixes: Collection[str]) -> bool:
     path = PurePosixPath(name)
     hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not hidden
+    return path.suffix.lower() in suffixes and not hidden
 
 
-def _folder(root: Path) -> list[Entry]:
-    files = (path for folder in _walk(root) for path in folder)
-    names = ((path, path.relative_to(root).as_posix()) for path in files)
-    return [_file(path, name) for path, name in names if _is_picture(name)]
+def _names(root: Path) -> Iterator[tuple[Path, str]]:
+    """Files below a folder, and how they are called from there."""
+    for files in _walk(root):
+        yield from ((path, path.relative_to(root).as_posix()) for path in files)
 
 
 def _walk(root: Path) -> Iterator[list[Path]]:
@@ -160,16 +203,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
         ) from error
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> list[Entry]:
-    return [
-        Entry(
-            info.filename,
-            quoted(f"{path}:{info.filename}"),
-            partial(_read_member, archive, info, quoted(f"{path}:{info.filename}")),
-        )
-        for info in archive.infolist()
-        if not info.is_dir() and _is_picture(info.filename)
-    ]
+def _members(archive: zipfile.ZipFile, path: Path, suffixes: Collection[str]) -> Iterator[Entry]:
+    for info in archive.infolist():
+        if not info.is_dir() and _is_one(info.filename, suffixes):
+            where = quoted(f"{path}:{info.filename}")
+            yield Entry(info.filename, where, partial(_read_member, archive, info, where))
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:

@@ -3,14 +3,15 @@
 from abprop.kinds.array import Array
 from abprop.kinds.base import Kind, Raw, Request
 from abprop.kinds.pictures import Images, Texture
-from abprop.kinds.sounds import Sound, Waveform
+from abprop.kinds.sounds import Sound, Sounds, Waveform
 from abprop.kinds.table import Table
 
 KINDS: dict[str, Kind] = {
+    "sound": Sound(),
+    "sounds": Sounds(),  # folders that hold more sounds than pictures; images read the others
+    "waveform": Waveform(),
     "images": Images(),
     "texture": Texture(),
-    "sound": Sound(),
-    "waveform": Waveform(),
     "table": Table(),
     "array": Array(),  # recognises everything, so it comes last
 }

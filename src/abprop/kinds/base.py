@@ -42,6 +42,7 @@ class Request:
     masks: object = None
     columns: str | None = None
     rate: int | None = None
+    seconds: float | None = None
     say: Say = quiet
 
 

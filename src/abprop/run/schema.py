@@ -134,6 +134,9 @@ class DataKeys(_Section):
     rate: Positive | None = _key(
         None, "sound: samples a second to learn at; else the file's, divided to at most 24000"
     )
+    seconds: Annotated[float, Field(gt=0)] | None = _key(
+        None, "sounds: how long each is, cut at the end or followed by silence; else as all are"
+    )
     window: Positive | None = _key(
         None, "sound: samples in the window of a spectrum, an even number; else chosen"
     )

@@ -21,6 +21,7 @@ from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
 from abprop.say import Say, quiet
 from abprop.sources import read
+from abprop.spectra import Colour
 
 OVERLAP = 0.5  # frames overlap by half, so each tells half as much
 
@@ -41,6 +42,7 @@ def load_data(recipe: Recipe, source: object = None, say: Say = quiet) -> Signal
         seed=recipe.seed,
         columns=data.columns,
         rate=data.rate,
+        seconds=data.seconds,
         say=say,
     )
 
@@ -54,6 +56,8 @@ def read_alike(
     wish: DataKeys,
     masks: object = None,
     hide: str | None = None,
+    rate: int | None = None,
+    seconds: float | None = None,
 ) -> Signals:
     """Other data, brought to a run's size, channels and scale.
 
@@ -63,6 +67,7 @@ def read_alike(
         wish: data keys asked of the other data.
         masks: what is hidden of them, a path or an array, True = hidden.
         hide: or a rule that hides, "P.5".
+        rate, seconds: of sounds.
 
     Raises:
         UserError: they cannot be brought there.
@@ -83,6 +88,8 @@ def read_alike(
         seed=recipe.seed,
         # An array holds a run's columns and no others.
         columns=wish.columns or (own.columns if isinstance(source, str | Path) else None),
+        rate=rate,
+        seconds=seconds,
     )
     if not own.operator:  # the matrix checks measurements
         _check_shape(signals, shape)
@@ -124,8 +131,8 @@ def _check_units(signals: Signals, scale: Scale) -> None:
         )
 
 
-def sensor(recipe: Recipe, signals: Signals) -> Sensor:
-    """How a recipe observes such signals.
+def sensor(recipe: Recipe, signals: Signals, colour: Colour | None = None) -> Sensor:
+    """How a recipe observes such signals; `colour` of sounds, if it is known.
 
     Raises:
         UserError: see `data.sensor`.
@@ -133,7 +140,7 @@ def sensor(recipe: Recipe, signals: Signals) -> Sensor:
     data = recipe.data
     return sensor_of(
         signals,
-        colour=KINDS[signals.kind].colour(signals, flat(recipe)),
+        colour=colour or KINDS[signals.kind].colour(signals, flat(recipe)),
         measure=data.measure,
         operator=data.operator,
         shape=data.shape,
@@ -151,7 +158,8 @@ def resolve(recipe: Recipe, signals: Signals) -> Recipe:
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
     choices |= KINDS[seen.kind].choices(flat(recipe), examples)
-    if observed.colour is not None and recipe.model.sigma is None:
+    known = recipe.model.likelihood == "spectral" and recipe.model.sigma is None
+    if observed.colour is not None and known:
         choices["model.sigma"] = round(spread(OVERLAP * max(1, observed.colour.rank)), 6)
     if recipe.model.channels is None:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,13 @@ from abprop.data.choice import chosen
 from abprop.data.masks import Mask, codes, open_masks
 from abprop.errors import UserError
 from abprop.files.arrays import has_channels, is_picture, is_size, native
-from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
+from abprop.files.entries import SUFFIXES, one_by_one, pictures_in, unique_names
 from abprop.files.limits import BATCH, check_memory, quoted
 from abprop.files.pictures import Picture, decode, uniform
 from abprop.files.write import save_images
 from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, native_rows
-from abprop.say import Say, counted
+from abprop.say import counted
 
-EVERY = 5.0  # seconds between two lines about reading
 MANY = 5000  # pictures that need no shifted copies
 
 
@@ -70,7 +68,7 @@ class Images(Kind):
 
             def pictures() -> Iterable[tuple[Picture, str]]:
                 nonlocal note
-                told = _told(files, request.say)
+                told = one_by_one(files, "pictures", request.say)
                 for i, (row, file) in enumerate(zip(rows.tolist(), told, strict=True)):
                     picture = decode(file.read(), file.where)
                     if picture.frames > 1 and not note:
@@ -132,17 +130,6 @@ class Images(Kind):
         files = save_images(x, path, names=names)
         where = files[0] if len(files) == 1 else path
         return f"{counted(len(x), 'picture', 'pictures')} of {x.shape[3]}x{x.shape[2]}: {where}"
-
-
-def _told(files: Sequence[Entry], say: Say) -> Iterable[Entry]:
-    """The files, and every so often how far it is."""
-    last = monotonic()
-    for i, file in enumerate(files):
-        now = monotonic()
-        if now - last >= EVERY:
-            say(f"reading {i + 1} of {len(files)} pictures")
-            last = now
-        yield file
 
 
 def _uniform(picture: Picture, mask: np.ndarray | None, request: Request, where: str) -> Picture:

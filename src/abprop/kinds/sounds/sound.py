@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from abprop.data import Examples, Signals
-from abprop.errors import AbpropError, UserError
+from abprop.errors import UserError
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
 from abprop.kinds.cut import cells_over, cut_choices, prior
+from abprop.kinds.sounds.audible import coloured
 from abprop.kinds.sounds.clip import Clip
 from abprop.kinds.sounds.tonality import NOISE, flatness
 from abprop.say import counted
-from abprop.spectra import Colour, colour
+from abprop.spectra import Colour
 
 WINDOW = 0.0064  # seconds
 CROP, FEWEST_FRAMES = 128, 32  # frames of a crop; of the shortest
@@ -46,16 +47,7 @@ class Sound(Clip):
 
     def colour(self, signals: Signals, asked: Asked) -> Colour | None:
         """See `Kind.colour`."""
-        if "rate" not in signals.about:  # crops of spectra
-            return None
-        window = asked["data.window"] or 2 * round(signals.about["rate"] * WINDOW / 2)
-        try:
-            return colour(torch.from_numpy(signals.values[0]), window)
-        except AbpropError:
-            raise UserError(
-                f"{signals.source}: a window of {window} of {signals.shape[-1]} samples; "
-                "data.window must be an even number and much less than the clip has"
-            ) from None
+        return coloured(signals, asked, WINDOW)
 
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
         """Crops of less than a second, and the map that covers one."""

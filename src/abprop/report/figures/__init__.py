@@ -27,6 +27,8 @@ FIGURES: dict[str, Callable[[Run], Shown]] = {
     "explained": sounds.explained,
     "sounded": sounds.sounded,
     "heard": sounds.heard,
+    "voices": sounds.voices,
+    "voiced": sounds.voiced,
 }
 
 __all__ = ["FIGURES", "WIDE", "headings"]

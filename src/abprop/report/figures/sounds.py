@@ -17,6 +17,7 @@ from abprop.run import Run
 from abprop.say import quiet
 from abprop.spectra import Colour, colour, spectra
 
+FEW = 2  # clips of a set, and samples
 SECONDS = 5.0  # that are shown and played
 WIDTH, WAVE, GAP = 900, 80, 4  # pixels of a figure, of a waveform's height, between the two
 BAND = 2  # pixels of a band
@@ -38,10 +39,10 @@ def explained(run: Run) -> Shown:
     if not run.meta["data"].get("places"):
         return []
     x = _laid(run)
-    if run.colour is None:
+    if run.voice is None:
         words = "f(z) at the z of the crops, the mean of those at each moment."
         return _figure(run, "Reconstruction", words, run.scale.to_data(x.numpy(), False))
-    made = tasks.voiced(x[None], run.colour, Noise(run.recipe.seed, "phases"))[0]
+    made = tasks.voiced(x[None], run.voice, Noise(run.recipe.seed, "phases"))[0]
     words = (
         "Noise with the variance f(z), at the z of the crops; a frame is the mean of those there."
     )
@@ -81,6 +82,27 @@ def heard(run: Run) -> Shown:
     seconds = min(sounds.LONGEST, signals.shape[-1] / run.rate)
     found = real.ratios(sounds.heard(run.sample(1, seconds=seconds)[0]))
     return [scored(found, sounds.words, "the clip")]
+
+
+def voices(run: Run) -> Shown:
+    """Some clips, and noise with the variance that f tells of them."""
+    signals = own(run)
+    if signals is None:
+        return []
+    some = signals.take(np.arange(min(FEW, len(signals))))
+    figures = []
+    for name, real, made in zip(some.names, some.values, run.reconstruct(some), strict=True):
+        figures += _figure(run, name, "A clip that was learned from.", real)
+        words = "Noise with the variance f(z), at the most probable z of this clip."
+        figures += _figure(run, f"{name}, reconstructed", words, made)
+    return figures
+
+
+def voiced(run: Run) -> Shown:
+    """New sounds."""
+    words = "A new sound f(z), z drawn from the learned prior; not chosen."
+    made = run.sample(FEW)
+    return [f for i, x in enumerate(made) for f in _figure(run, f"Sample {i + 1}", words, x)]
 
 
 def _figure(run: Run, title: str, words: str, sound: np.ndarray) -> list[Figure]:

@@ -19,7 +19,7 @@ from abprop.model import Model
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
 from abprop.sources import recognised
-from abprop.spectra import Colour
+from abprop.spectra import Colour, of_mean
 
 
 @dataclass
@@ -119,7 +119,8 @@ class Learned:
 
     def sensor(self, signals: Signals) -> Sensor:
         """How such signals are observed by this run."""
-        return sensor(self.recipe, signals)
+        heard = "rate" in signals.about  # crops of a sound are spectra already
+        return sensor(self.recipe, signals, self.colour if heard else None)
 
     @property
     def _chunk(self) -> int:
@@ -161,12 +162,28 @@ class Learned:
     def _alike(
         self, source: object, shape: tuple[int | None, ...], sets: Sequence[str], *hidden: Any
     ) -> Signals:
-        if self.rate and source is not None:
+        if self.rate and self.kind.cuts and source is not None:
             raise UserError("a run of a sound answers for its own clip only; fit another run")
         if source is None:
             raise UserError("masks and hide need a SOURCE: what this run hid of its own is known")
-        wish = compose(None, sets).data
-        return read_alike(source, self.recipe, self.kind, shape, self.scale, wish, *hidden)
+        wish, heard = compose(None, sets).data, self._heard
+        length = {"rate": self.rate, "seconds": heard[1] / self.rate} if heard else {}
+        asked = (self.recipe, self.kind, heard or shape, self.scale, wish, *hidden)
+        return read_alike(source, *asked, **length)
+
+    @property
+    def voice(self) -> Colour | None:
+        """The colour of sounds made of f(z)."""
+        if self.colour is None or not self.model.likelihood.central:
+            return self.colour
+        return of_mean(self.colour)
+
+    @property
+    def _heard(self) -> tuple[int, ...]:
+        """Channels and samples of a sound whose variances these signals are; () of all else."""
+        if self.colour is None:
+            return ()
+        return self.colour.channels, (self.shape[1] + 1) * self.colour.hop
 
     def _own_signals(self) -> Signals:
         """The training data without copies; what was cut from one source as it was cut."""

@@ -44,15 +44,16 @@ class Run(Learned):
         """
         model, noise = self.model, Noise(seed, "draws")
         n = whole("n (-n)", (1 if model.network.stationary else 64) if n is None else n, 1)
-        if self.rate:
-            if size is not None or tile:
-                raise UserError("--size and --tile are for pictures; of a sound say --seconds")
+        if self.rate and (size is not None or tile):
+            raise UserError("--size and --tile are for pictures; of a sound say --seconds")
+        if self.endless:
             draws = (self.played(seconds, seed=seed, draw=i) for i in range(n))
             return np.stack([np.concatenate(list(blocks), 1) for blocks in draws])
         if seconds is not None:
-            raise UserError("--seconds: this run learned no sound")
+            raise UserError("--seconds: this run learned no sound that goes on and on")
         if not (model.network.stationary or tile):
-            return self._data(tasks.sample(model, n, noise, size=size, chunk=self._chunk))
+            x = tasks.sample(model, n, noise, size=size, chunk=self._chunk)
+            return self._data(x, Noise(seed, "phases"))
         size = size or self.shape[1:]
         windows = (tasks.seamless if tile else tasks.endless)(model, n, noise, size)
         return tasks.canvas(model, windows, size, self._data)
@@ -68,16 +69,21 @@ class Run(Learned):
         """
         seconds = SECONDS if seconds is None else seconds
         samples = round(seconds * self.rate)
-        if not self.rate or not 0 < samples < FAR:
+        if not self.endless or not 0 < samples < FAR:
             raise UserError(f"--seconds {seconds:g}: a sound's length must be above 0")
         map_ = tasks.endless(self.model, draw + 1, Noise(seed, "draws"), self.shape[1:])[draw]
-        if self.colour is None:  # of tones f tells the waveform itself
+        if self.voice is None:  # of tones f tells the waveform itself
             for _, x in tasks.tiles(self.model, map_, (samples,)):
                 yield self._data(x[None])[0]
             return
         phases = Noise(seed, "phases")
-        for block in tasks.played(self.model, map_, self.colour, samples, phases, draw):
+        for block in tasks.played(self.model, map_, self.voice, samples, phases, draw):
             yield block.float().numpy()
+
+    @property
+    def endless(self) -> bool:
+        """Whether samples are sounds of any length."""
+        return bool(self.rate and self.model.network.stationary)
 
     def record(
         self, path: Path, seconds: float | None = None, *, seed: int = 0, draw: int = 0
@@ -234,8 +240,8 @@ class Run(Learned):
             x, path, names, {"columns": told["columns"], **told.get("about", {})}
         )
 
-    def _data(self, x: Tensor) -> np.ndarray:
-        if self.colour is not None:
-            phases = Noise(self.recipe.seed, "phases")
-            return tasks.voiced(x.cpu(), self.colour, phases).float().numpy()
+    def _data(self, x: Tensor, phases: Noise | None = None) -> np.ndarray:
+        if self.voice is not None:
+            phases = phases or Noise(self.recipe.seed, "phases")
+            return tasks.voiced(x.cpu(), self.voice, phases).float().numpy()
         return self.scale.to_data(np.ascontiguousarray(x.cpu().float().numpy()))
