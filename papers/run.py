@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import ablation
 import faces
+import hearing
 import holes
 import likeness
 import minutes
@@ -33,7 +34,7 @@ EXPERIMENTS = {
     m.__name__: m
     for m in (
         objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes,
-        sounds,
+        sounds, hearing,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"

@@ -342,6 +342,10 @@ def test_the_presets_that_come_along():
         "paper-objects",
         "paper-faces",
         "paper-texture",
+        "paper-sound",
+        "sound",
+        "sounds",
+        "waveform",
     }
     assert found.keys() >= shipped
     assert all(len(description) > 20 for description in found.values())

@@ -177,6 +177,15 @@ def test_tones_are_learned_as_a_waveform_if_asked(
     assert report.count("audio/flac") == 3
 
 
+def test_the_papers_way(clip: Clip, run_dir: Path, abprop: Command) -> None:
+    words = ("fit", clip(howl()), "--run", run_dir, "--preset", "paper-sound")
+    sets = ("model.channels=4", "data.crops=4", "data.crop=512", "train.iterations=2")
+    assert abprop(*words, *keys(*sets)).code == 0
+    run = load(run_dir)
+    assert run.rate == 11_025 and run.recipe.model.prior == "standard"
+    assert run.sample(seconds=0.5).shape == (1, 1, 5512)
+
+
 def test_tones_are_said_to_be_some(clip: Clip) -> None:
     assert "this clip is tones (flatness 0.0" in read(clip(howl())).note
     assert read(clip(surf())).note == "" == read(clip(howl()), kind="waveform").note
