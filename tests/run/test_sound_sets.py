@@ -129,6 +129,7 @@ def test_lengths_that_differ_need_a_decision(folder: Path) -> None:
     ("", ("data.kind=images",), "holds no pictures"),
     ("", ("data.hide=P.5",), "must be complete"),
     ("", ("data.window=1000",), "too few to learn from"),
+    ("", ("data.measure=down:2",), "leave it out"),
     ("", ("data.window=63",), "data.window must be an even number"),
 ])  # fmt: skip
 def test_what_cannot_be_learned_is_one_line(

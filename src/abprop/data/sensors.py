@@ -114,6 +114,8 @@ def sensor(
         raise UserError("--measure and --operator exclude each other: leave one out")
     if operator:
         return _through_matrix(signals, Path(operator), shape, range)
+    if colour is not None and measure:
+        raise UserError("--measure: a sound is learned by its spectra; leave it out")
     if colour is not None:
         frames = signals.shape[-1] // colour.hop - 1
         return Sensor((colour.bands, frames), None, Scale(-LOUD, LOUD, "float32"), colour=colour)

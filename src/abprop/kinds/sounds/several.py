@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from abprop.spectra import Colour
 WINDOW = 0.032  # seconds: a vector cannot tell what is quicker
 FEWEST_FRAMES = 8
 CHANNELS = 96
+HELD = 8  # bytes of a sample: as it was read, and with all others of one length
 ALIKE = 0.95  # of the longest clip's length: shorter ones need a decision
 
 
@@ -63,9 +65,14 @@ class Sounds(Audible):
                     f"data.select=0, or set data.kind={self.name}"
                 )
             files = one_by_one([entries[row] for row in rows], "sounds", request.say)
-            heard = [sounds.decode(file.read(), file.where) for file in files]
+            heard, rates = list[Recording](), set[int]()
+            for file in files:
+                one = sounds.decode(file.read(), file.where)
+                rates.add(one.rate)
+                heard.append(_at(one, request.rate or slower(one.rate)))
+                check_memory(len(rows), heard[0].values.shape, HELD, where)
         values, note, rate = _stacked(heard, request, where)
-        rates, subtypes = ({getattr(h, key) for h in heard} for key in ("rate", "subtype"))
+        subtypes = {h.subtype for h in heard}
         about = {
             "rate": rate,
             "file_rate": rates.pop() if len(rates) == 1 else rate,
@@ -114,22 +121,26 @@ def _stacked(
     heard: Sequence[Recording], request: Request, where: str
 ) -> tuple[np.ndarray, str, int]:
     """Clips of one rate, length and number of channels, (N, C, T); what was done; the rate."""
-    rate = request.rate or min(slower(h.rate) for h in heard)
+    rate = min(h.rate for h in heard)
     seconds = [h.values.shape[1] / h.rate for h in heard]
     length = max(1, round(_length(seconds, request, where) * rate))
     few = min(len(h.values) for h in heard)
     mono = any(len(h.values) != few for h in heard)
     shape = (1 if mono else few, length)
-    check_memory(len(heard), shape, 4, where)
+    check_memory(len(heard), shape, HELD, where)
     values = np.empty((len(heard), *shape), np.float32)
     for i, one in enumerate(heard):
-        sound = one.values.mean(0, keepdims=True) if mono else one.values
-        values[i] = _lasting(sounds.resampled(sound, one.rate, rate), length)
+        sound = _at(one, rate).values
+        values[i] = _lasting(sound.mean(0, keepdims=True) if mono else sound, length)
     if np.abs(values).max() < QUIET:
         raise UserError(f"{where} holds nothing but silence; give sounds that can be heard")
     told = [h.note for h in heard if h.note][:1]
     told += ["some clips have one channel, some more: all became one"] * mono
     return values, "; ".join(told), rate
+
+
+def _at(sound: Recording, rate: int) -> Recording:
+    return replace(sound, values=sounds.resampled(sound.values, sound.rate, rate), rate=rate)
 
 
 def _lasting(x: np.ndarray, length: int) -> np.ndarray:
