@@ -33,8 +33,10 @@ FREE = (
     "rain__1-50060-a", "rain__3-157149-a", "rain__5-194892-a", "sea_waves__3-155642-a",
     "sea_waves__4-182613-a",
 )  # fmt: skip
+TONES = ("se2-61_wolves_howling", "ese-32_birds_in_tropical_forest")  # by their waveform besides
 RIVALS = ("phase", "repetition")
 FIT = ("--set", "train.iterations=1000")  # so that a busy machine does not learn less
+WAVE = ("--set", "data.kind=waveform")
 SECONDS, GAP = 5, 12  # of a sample that is kept; pixels between two pictures
 
 
@@ -42,17 +44,18 @@ def rows() -> list[Row]:
     """A sample of each, and its scores."""
     files = [f"{OWN}/{name}.wav" for name in (*NAMED, *REST)]
     files += [f"{ESC}/{name}.wav" for name in FREE]
+    spectra = {Path(file).stem: (file, FIT) for file in files}
+    waves = {f"{name}-waveform": (f"{OWN}/{name}.wav", (*FIT, *WAVE)) for name in TONES}
     return [
-        Row("sounds", Path(file).stem, "11,025 Hz, d = 6, by ear [M]", file,
-            partial(_measure, file), _shown)
-        for file in files
+        Row("sounds", name, "11,025 Hz, d = 6, by ear [M]", file,
+            partial(_measure, name, file, how), _shown)
+        for name, (file, how) in {**spectra, **waves}.items()
     ]  # fmt: skip
 
 
-def _measure(file: str, run: Runner) -> dict[str, Any]:
-    name = Path(file).stem
+def _measure(name: str, file: str, how: tuple[str, ...], run: Runner) -> dict[str, Any]:
     folder = RUNS / f"sound-{name}"
-    fitted = run("fit", run.data / file, "--run", folder, *FIT, "--json")
+    fitted = run("fit", run.data / file, "--run", folder, *how, "--json")
     scores = run("evaluate", folder, "--against", ",".join(RIVALS), "--json")
     run("sample", folder, "--seconds", SECONDS, "-o", SOUNDS / f"{name}.mp3")
     _pair(folder, PICTURES / f"sound-{name}.webp")
