@@ -87,7 +87,7 @@ noise with its spectrum. `copies`: 1 is as new as another piece, 0 a copy. In th
 is above and the sample below. The first five were named before any was tried. Clips whose names
 hold two underscores are ESC-10's (K. J. Piczak, ESC: Dataset for Environmental Sound
 Classification, ACM Multimedia 2015; Freesound.org recordings, CC0 or CC BY); the others are not
-free to publish, so only what was made is here.
+free to publish: of them there are pictures of spectra, and what was made.
 
 | clip | sample | noise | copies | repeats | phases | repetition | largest |
 | --- | --- | --- | --- | --- | --- | --- | --- |
