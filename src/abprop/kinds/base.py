@@ -187,6 +187,10 @@ class Kind:
             chosen["model.sigma"] = starts.hot_sigma(seen, math.prod(latent))
         return chosen
 
+    def windows(self, signals: Signals, asked: Asked) -> Sequence[int]:
+        """Windows of spectra that may suit a sound, to be tried; none where it is known."""
+        return ()
+
     def colour(self, signals: Signals, asked: Asked) -> Colour | None:
         """That of a sound which is learned by the variance of its bands; None for all else.
 

@@ -164,7 +164,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
         progress.say(signals.note)
     if old is not None:
         _check_data(folder, old, recipe, signals)
-    recipe = resolve(recipe, signals)
+    recipe = resolve(recipe, signals, progress.say)
     if old is not None:
         check_resume(old, recipe)  # before anything is done with it
     session = _session(folder, recipe, signals)

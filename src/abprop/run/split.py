@@ -16,6 +16,7 @@ from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
 from abprop.likelihoods import spread
+from abprop.measures import windows
 from abprop.noise import Noise
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
@@ -149,11 +150,12 @@ def sensor(recipe: Recipe, signals: Signals, colour: Colour | None = None) -> Se
     )
 
 
-def resolve(recipe: Recipe, signals: Signals) -> Recipe:
-    """The recipe with every `auto` decided by looking at the data."""
+def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> Recipe:
+    """The recipe with every `auto` decided by looking at the data; `say` is told what was tried."""
     choices: dict[str, Any] = {"data.kind": signals.kind}
     if not recipe.data.fingerprint:
         choices["data.fingerprint"] = signals.fingerprint
+    recipe = _windowed(recipe, signals, say)
     observed = sensor(recipe, signals)
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
@@ -166,6 +168,22 @@ def resolve(recipe: Recipe, signals: Signals) -> Recipe:
         halvings = round(math.log2(max(8, min(observed.shape[1:], default=8)) / 8))
         choices["model.channels"] = max(32, 256 >> max(0, halvings))
     return compose(recipe, **choices)
+
+
+def _windowed(recipe: Recipe, signals: Signals, say: Say) -> Recipe:
+    """With the window that leaves most of a sound, where several may suit it."""
+    tried = KINDS[signals.kind].windows(signals, flat(recipe))
+    if not tried:
+        return recipe
+    try:
+        told = windows.told(torch.from_numpy(signals.values[0]), signals.about["rate"], tried)
+    except UserError:  # too short to be judged: the kind has one for these
+        return recipe
+    best = min(told, key=lambda window: told[window])
+    others = ", ".join(f"{w}: {ratio:.2f}" for w, ratio in told.items() if w != best)
+    say(f"windows of {best} samples: resynthesis {told[best]:.2f} from the clip ({others})")
+    chosen: dict[str, Any] = {"data.window": best}
+    return compose(recipe, **chosen)
 
 
 @dataclass(frozen=True, eq=False)

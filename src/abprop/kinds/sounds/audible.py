@@ -75,6 +75,11 @@ def slower(rate: int) -> int:
     return rate // -(-rate // FASTEST) if rate > FASTEST else rate
 
 
+def even(samples: float) -> int:
+    """The nearest even number."""
+    return 2 * round(samples / 2)
+
+
 def coloured(signals: Signals, asked: Asked, seconds: float) -> Colour | None:
     """The colour of sounds, in windows of so many seconds if none were asked for.
 
@@ -83,7 +88,7 @@ def coloured(signals: Signals, asked: Asked, seconds: float) -> Colour | None:
     """
     if "rate" not in signals.about:  # spectra already
         return None
-    window = asked["data.window"] or 2 * round(signals.about["rate"] * seconds / 2)
+    window = asked["data.window"] or even(signals.about["rate"] * seconds)
     try:
         return colour(torch.from_numpy(signals.values), window)
     except AbpropError:

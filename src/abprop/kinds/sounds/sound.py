@@ -5,6 +5,7 @@ What is learned is the variance of each band over time; see `spectra`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,14 @@ from abprop.errors import UserError
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
 from abprop.kinds.cut import cells_over, cut_choices, prior
-from abprop.kinds.sounds.audible import coloured
+from abprop.kinds.sounds.audible import coloured, even
 from abprop.kinds.sounds.clip import Clip
 from abprop.kinds.sounds.tonality import NOISE, flatness
 from abprop.say import counted
 from abprop.spectra import Colour
 
-WINDOW = 0.0064  # seconds
-CROP, FEWEST_FRAMES = 128, 32  # frames of a crop; of the shortest
+WINDOWS, WINDOW = (0.0032, 0.0064, 0.0128), 0.0064  # seconds; of what is too short to try
+CROP, FEWEST_FRAMES = 8192, 32  # samples of a crop; frames of the shortest
 CROPS = 300
 STAGES = 4  # doublings from a cell to frames
 LEVELS, FACTORS = 1, 12  # scales of the map, and factors in each cell of each
@@ -45,6 +46,11 @@ class Sound(Clip):
             f"pitch and loudness but not the wave; data.kind={self.other} learns that, slowly"
         )
 
+    def windows(self, signals: Signals, asked: Asked) -> Sequence[int]:
+        """See `Kind.windows`."""
+        rate = signals.about.get("rate", 0)
+        return () if asked["data.window"] or not rate else [even(rate * s) for s in WINDOWS]
+
     def colour(self, signals: Signals, asked: Asked) -> Colour | None:
         """See `Kind.colour`."""
         return coloured(signals, asked, WINDOW)
@@ -57,7 +63,7 @@ class Sound(Clip):
                 f"this clip has {counted(frames, 'frame', 'frames')}, too few to learn from; "
                 f"give a longer one, or a smaller data.window than {2 * (bands - 1)}"
             )
-        crop = asked["data.crop"] or min(CROP, frames // 2)
+        crop = asked["data.crop"] or min(max(CROP // (bands - 1), FEWEST_FRAMES), frames // 2)
         count = min(CROPS, max(1, frames - crop + 1))
         chosen = cut_choices(asked, crop, count, CHANNELS)
         chosen["data.window"] = 2 * (bands - 1)
