@@ -35,7 +35,7 @@ FREE = (
 )  # fmt: skip
 TONES = ("se2-61_wolves_howling", "ese-32_birds_in_tropical_forest")  # by their waveform besides
 RIVALS = ("phase", "repetition")
-FIT = ("--set", "train.iterations=1000")  # so that a busy machine does not learn less
+FIT = ("--set", "train.iterations=2000")  # so that a busy machine does not learn less
 WAVE = ("--set", "data.kind=waveform")
 SECONDS, GAP = 5, 12  # of a sample that is kept; pixels between two pictures
 
@@ -80,7 +80,7 @@ def _shown(found: dict[str, Any]) -> str:
 
 HEAD = """# Sounds
 
-Written by `python papers/run.py --data $DATA --only sounds`: 1,000 iterations each, seed 0, no
+Written by `python papers/run.py --data $DATA --only sounds`: 2,000 iterations each, seed 0, no
 sample chosen. Ratios to real-to-real: 1 is another piece of the clip, and the largest of six
 distances counts (docs/results.md says what they are). `noise`: from 0, the clip, to 1, Gaussian
 noise with its spectrum. `copies`: 1 is as new as another piece, 0 a copy. In the pictures the clip
