@@ -13,6 +13,8 @@ import torch
 from tiny import Command, keys, learned
 
 from abprop import load
+from abprop.errors import UserError
+from abprop.files import limits, sounds
 from abprop.sources import read
 from abprop.spectra import colour, levels, of_mean
 
@@ -119,6 +121,19 @@ def test_lengths_that_differ_need_a_decision(folder: Path) -> None:
     soundfile.write(folder / "g00.wav", gust(0, 0.2), RATE)
     signals = read(folder, seconds=0.25)
     assert signals.values.shape == (24, 1, 2000) and not signals.values[0, 0, 1600:].any()
+
+
+def test_more_than_fits_is_refused_before_all_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "TRIFLE", 0)
+    monkeypatch.setattr(limits, "available_memory", lambda: 24 * 2000 * 8)
+    opened: list[str] = []
+    decode = sounds.decode
+    monkeypatch.setattr(sounds, "decode", lambda *how: opened.append(how[1]) or decode(*how))
+    with pytest.raises(UserError, match=r"24 examples of 1x2000 need .* data\.select"):
+        read(folder)
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize(("change", "sets", "words"), [
