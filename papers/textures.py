@@ -143,8 +143,8 @@ Written by `python papers/run.py --data $DATA --only textures`. The six that wer
 was tried were learned for ten minutes of one core beside other work (batches of 32, the default
 then), those free to show likewise (brick of 32, grass and gravel of 16), the others with 600
 iterations, some five minutes of an idle one; three of these have what ten minutes gave (Bark-03,
-786 of 32) or five (amber bubbles and blue knit, 644 and 484). Each sample is 512x512, seed 0, not chosen.
-Ratios to real-to-real: 1 is another piece of the material, and the largest of four
+786 of 32) or five (amber bubbles and blue knit, 644 and 484). Each sample is 512x512, seed 0,
+not chosen. Ratios to real-to-real: 1 is another piece of the material, and the largest of four
 distances counts (docs/results.md says what they are). `noise`: from 0, the material, to 1, a
 Gaussian field with its spectrum, by Portilla-Simoncelli statistics. `copies`: 1 is as new as
 another piece, 0 a copy. Rivals: image quilting, random 32-pixel tiles, random phases. Brick, grass
