@@ -147,13 +147,11 @@ def colour(sound: Tensor, window: int) -> Colour:
     Raises:
         AbpropError: an odd window, or sounds shorter than one.
     """
-    several = [spectra(one, window) for one in (sound if sound.ndim == 3 else sound[None])]
-    frames = several[0].shape[2]
-    together = [torch.einsum("cft,dft->fcd", X, X.conj()) / frames for X in several]
-    found = Colour(torch.stack(together).mean(0))
+    several = sound if sound.ndim == 3 else sound[None]
+    found = Colour(torch.stack([_covariance(spectra(one, window)) for one in several]).mean(0))
     around = min(-(-LONG // window), sound.shape[-1] // (2 * window)) * window
     if len(several) > 1:
-        power = torch.stack([found.power(X) for X in several]).movedim(1, 0).flatten(1)
+        power = torch.cat([found.power(spectra(one, window)) for one in several], 1)
         middle = power.median(1).values.clamp_min(math.exp(-RANGE))
         return Colour(found.matrices * middle[:, None, None])
     if not found.rank or not around:
@@ -162,6 +160,10 @@ def colour(sound: Tensor, window: int) -> Colour:
     power = spectra(sound.flatten(0, -2), 2 * around).abs().square().mean(2).sum(0) / around
     fine = (power / found.through(2 * around).clamp_min(1e-300)).clamp(LEAST, MOST)
     return Colour(found.matrices, fine)
+
+
+def _covariance(X: Tensor) -> Tensor:
+    return torch.einsum("cft,dft->fcd", X, X.conj()) / X.shape[2]
 
 
 def of_mean(colour: Colour) -> Colour:

@@ -167,10 +167,10 @@ def _filled(
 def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) -> dict[str, Any]:
     _checked(against, baselines.BASELINES, "signals of which nothing was hidden")
     unit = run.scale.unit
-    answers = {name: _baseline(run, name, signals, progress) for name in against}
+    seen = run.sensor(signals).learned_from(signals)
+    answers = _baselines(run, against, signals, seen, progress)
     scores = {name: Scores(unit) for name in ("", *against)}
     progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
-    seen = run.sensor(signals).learned_from(signals)
     for rows, x, _ in run.explained(signals):
         y, hidden = seen.batch(rows)
         scored = None if hidden is None else ~hidden
@@ -184,17 +184,25 @@ def _whole(run: Run, signals: Signals, against: Sequence[str], progress: Say) ->
     return result
 
 
-def _baseline(run: Run, name: str, signals: Signals, progress: Say) -> Tensor:
+def _baselines(
+    run: Run, names: Sequence[str], signals: Signals, seen: Signals, progress: Say
+) -> dict[str, Tensor]:
+    """What baselines answer to what is seen of the signals, fitted to the same of the run's own."""
+    if not names:
+        return {}
     own = run.given()
     if own.hidden is not None or signals.hidden is not None:
         raise UserError(
-            f"--against {name}: some of these data are missing and nothing was hidden on purpose, "
-            "so nothing can be scored; hide something with --hide, or leave --against out"
+            f"--against {names[0]}: some of these data are missing and nothing was hidden on "
+            "purpose, so nothing can be scored; hide something with --hide, or leave --against out"
         )
-    progress(f"fitting {name}")
-    seen = (run.sensor(s).learned_from(s) for s in (own, signals))
-    train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in seen)
-    return baselines.baseline(name, train, y, _d(run))
+    learned = seen if own is signals else run.sensor(own).learned_from(own)
+    train, y = (s.batch(np.arange(len(s)))[0].numpy() for s in (learned, seen))
+    found = {}
+    for name in names:
+        progress(f"fitting {name}")
+        found[name] = baselines.baseline(name, train, y, _d(run))
+    return found
 
 
 # Measurements ---------------------------------------------------------------------------------

@@ -92,9 +92,9 @@ def voices(run: Run) -> Shown:
     some = signals.take(np.arange(min(FEW, len(signals))))
     figures = []
     for name, real, made in zip(some.names, some.values, run.reconstruct(some), strict=True):
-        figures += _figure(run, name, "A clip that was learned from.", real, _own(run, real))
+        figures += _figure(run, name, "A clip that was learned from.", real)
         words = "Noise with the variance f(z), at the most probable z of this clip."
-        figures += _figure(run, f"{name}, reconstructed", words, made, _own(run, real))
+        figures += _figure(run, f"{name}, reconstructed", words, made, real)
     return figures
 
 
@@ -103,44 +103,42 @@ def voiced(run: Run) -> Shown:
     words = "A new sound f(z), z drawn from the learned prior; not chosen."
     figures = []
     for i, x in enumerate(run.sample(FEW)):
-        figures += _figure(run, f"Sample {i + 1}", words, x, _own(run, x))
+        figures += _figure(run, f"Sample {i + 1}", words, x)
     return figures
 
 
-def _own(run: Run, sound: np.ndarray) -> Colour:
-    """How loud a sound of a set is in each band: some are much louder than others."""
-    window = 2 * (run.colour.hop if run.colour is not None else WINDOW // 2)
-    return colour(torch.from_numpy(sound), window)
-
-
 def _figure(
-    run: Run, title: str, words: str, sound: np.ndarray, about: Colour | None = None
+    run: Run, title: str, words: str, sound: np.ndarray, real: np.ndarray | None = None
 ) -> list[Figure]:
-    """A player over the waveform over the spectra of a sound (C, T), as loud as `about`."""
-    sound = sound[:, : round(SECONDS * run.rate)]
-    image, half = seen(run, sound, about), run.rate / 2000
+    """A player over the waveform over the spectra of a sound (C, T), as loud as the real one."""
+    image, half = seen(run, sound, real), run.rate / 2000
     words += f" Below: from 0 to {half:g} kHz, {SHOWN:g} dB from dark to bright."
-    return [Figure(title, words, image, scale=1, sound=_encoded(sound, run.rate))]
+    return [Figure(title, words, image, scale=1, sound=_encoded(_begun(run, sound), run.rate))]
 
 
-def seen(run: Run, sound: np.ndarray, about: Colour | None = None) -> np.ndarray:
+def seen(run: Run, sound: np.ndarray, real: np.ndarray | None = None) -> np.ndarray:
     """The waveform over the spectra of the first SECONDS of a sound (C, T), uint8 (H, W, 3).
 
     Args:
         run: whose clip it is held against.
         sound: (C, T).
-        about: how loud it is held to be; as the clip, if None.
+        real: of a set, the clip that tells how loud it is held to be; the sound itself, if None.
     """
-    sound, colour = sound[:, : round(SECONDS * run.rate)], about or _colour(run, sound)
+    colour, sound = _colour(run, sound if real is None else real), _begun(run, sound)
     white = np.full((GAP, WIDTH, 3), 255, np.uint8)
     wave = _waveform(sound.mean(0), _loudest(colour))
     return np.concatenate([wave, white, _spectrogram(sound, colour)])
 
 
+def _begun(run: Run, sound: np.ndarray) -> np.ndarray:
+    return sound[:, : round(SECONDS * run.rate)]
+
+
 def _colour(run: Run, sound: np.ndarray) -> Colour:
-    """The clip's; if it is not known any more, that of the sound."""
-    if run.colour is not None:
-        return run.colour
+    """The clip's; of a set, or if it is not known any more, that of the sound."""
+    if run.colour is not None:  # some of a set are much louder than others
+        window = 2 * run.colour.hop
+        return run.colour if run.kind.cuts else colour(torch.from_numpy(sound), window)
     signals = own(run)
     values = sound if signals is None else signals.values[0]
     return colour(torch.from_numpy(values), min(WINDOW, values.shape[1] // 4 * 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ class Learned:
         asked = (self.recipe, self.kind, heard or shape, self.scale, wish, *hidden)
         return read_alike(source, *asked, **length)
 
-    @property
+    @cached_property
     def voice(self) -> Colour | None:
         """The colour of sounds made of f(z)."""
         if self.colour is None or not self.model.likelihood.central:
