@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,3 +60,8 @@ class Row:
     def result(self) -> Path:
         """Where the measured object is kept."""
         return RESULTS / f"{self.experiment}-{self.name}.json"
+
+
+def measured(rows: Iterable[Row]) -> list[tuple[Row, dict[str, Any]]]:
+    """Rows that have a result, and what it is."""
+    return [(r, json.loads(r.result.read_text("utf-8"))) for r in rows if r.result.exists()]

@@ -28,7 +28,7 @@ import occlusion
 import reconstruction
 import sounds
 import textures
-from row import RESULTS, Row, Runner
+from row import RESULTS, Row, Runner, measured
 
 EXPERIMENTS = {
     m.__name__: m
@@ -93,13 +93,9 @@ def table() -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for name, module in EXPERIMENTS.items():
-        for row in module.rows():
-            if row.result.exists():
-                found = json.loads(row.result.read_text("utf-8"))
-                command = "<br>".join(f"`{c}`" for c in found["commands"])
-                lines.append(
-                    f"| {name} | {row.name} | {row.paper} | {row.show(found)} | {command} |"
-                )
+        for row, found in measured(module.rows()):
+            command = "<br>".join(f"`{c}`" for c in found["commands"])
+            lines.append(f"| {name} | {row.name} | {row.paper} | {row.show(found)} | {command} |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,6 @@ written beside the table.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import hearing
 import numpy as np
 from PIL import Image
-from row import HERE, PICTURES, RUNS, Row, Runner
+from row import HERE, PICTURES, RUNS, Row, Runner, measured
 
 from abprop import load
 from abprop.report.figures.sounds import seen
@@ -104,10 +103,9 @@ white noise last.
 
 def page() -> str:
     """The table, then a player and a picture of each."""
-    found = {row.name: json.loads(row.result.read_text("utf-8")) for row in rows()
-             if row.result.exists()}  # fmt: skip
     lines, shown = [], []
-    for name, one in found.items():
+    for row, one in measured(rows()):
+        name = row.name
         scores, rivals = one["scores"], one["scores"]["baselines"]
         largest = max(scores["ratios"], key=scores["ratios"].get)
         told = [scores[key] for key in ("sample_ratio", "noise_ratio", "copy_ratio",
@@ -122,10 +120,8 @@ def page() -> str:
 
 def _proof() -> list[str]:
     """The order in which the measure puts sounds of known worth."""
-    told = {row.name: json.loads(row.result.read_text("utf-8")) for row in hearing.rows()
-            if row.result.exists()}  # fmt: skip
-    lines = ["## Is the measure fooled?", "", *PROOF.splitlines()]
-    for name, found in told.items():
+    lines, told = ["## Is the measure fooled?", "", *PROOF.splitlines()], measured(hearing.rows())
+    for row, found in told:
         ratios = [f"{found[what]['sample_ratio']:.2f}" for what in ("real", *hearing.RIVALS)]
-        lines.append(f"| {name} | {' | '.join(ratios)} |")
+        lines.append(f"| {row.name} | {' | '.join(ratios)} |")
     return [*lines, ""] if told else []

@@ -7,7 +7,6 @@ beside the table.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import skimage.data
 import torch
 from PIL import Image
-from row import HERE, PICTURES, RUNS, Row, Runner
+from row import HERE, PICTURES, RUNS, Row, Runner, measured
 
 from abprop.evaluate.textures import pieces
 
@@ -161,9 +160,7 @@ pictures are not free to show; they are those of the named files.
 
 def gallery() -> str:
     """Scores of every texture with a result, and its sample, as Markdown."""
-    found = [
-        (row, json.loads(row.result.read_text("utf-8"))) for row in rows() if row.result.exists()
-    ]
+    found = measured(rows())
     lines = [HEAD.rstrip()]
     lines += [_line(row, result["scores"]) for row, result in found]
     for row, result in found:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from abprop.data import Signals
+from abprop.data import Examples, Signals
 from abprop.errors import AbpropError, UserError
 from abprop.files import sounds
 from abprop.files.limits import quoted
@@ -78,6 +78,22 @@ def slower(rate: int) -> int:
 def even(samples: float) -> int:
     """The nearest even number."""
     return 2 * round(samples / 2)
+
+
+def window_of(seen: Examples, fewest: int, whose: str, longer: str) -> int:
+    """The window whose spectra were seen.
+
+    Raises:
+        UserError: fewer than `fewest` frames; `whose` and what would be `longer`, for the message.
+    """
+    bands, frames = seen.signal_shape
+    window = 2 * (bands - 1)
+    if frames < fewest:
+        raise UserError(
+            f"{whose} {counted(frames, 'frame', 'frames')}, too few to learn from; "
+            f"give {longer}, or a smaller data.window than {window}"
+        )
+    return window
 
 
 def coloured(signals: Signals, asked: Asked, seconds: float) -> Colour | None:

@@ -22,9 +22,8 @@ from abprop.files.entries import SUFFIXES, files_in, mostly, one_by_one, unique_
 from abprop.files.limits import check_memory, quoted
 from abprop.files.sounds import Recording
 from abprop.kinds.base import Asked, Raw, Request
-from abprop.kinds.sounds.audible import QUIET, Audible, coloured, refuse_masks, slower
+from abprop.kinds.sounds.audible import QUIET, Audible, coloured, refuse_masks, slower, window_of
 from abprop.kinds.sounds.sound import Sound
-from abprop.say import counted
 from abprop.spectra import Colour
 
 WINDOW = 0.032  # seconds: a vector cannot tell what is quicker
@@ -97,14 +96,8 @@ class Sounds(Audible):
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
         """See `Kind.choices`."""
         chosen = super().choices(asked, seen)
-        bands, frames = seen.signal_shape
-        if frames < FEWEST_FRAMES:
-            raise UserError(
-                f"these clips have {counted(frames, 'frame', 'frames')}, too few to learn from; "
-                f"give longer ones, or a smaller data.window than {2 * (bands - 1)}"
-            )
         return chosen | {
-            "data.window": 2 * (bands - 1),
+            "data.window": window_of(seen, FEWEST_FRAMES, "these clips have", "longer ones"),
             "model.channels": asked["model.channels"] or CHANNELS,
         }
 

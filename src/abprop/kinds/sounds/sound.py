@@ -12,14 +12,12 @@ import numpy as np
 import torch
 
 from abprop.data import Examples, Signals
-from abprop.errors import UserError
 from abprop.grammar import parse_latent
 from abprop.kinds.base import Asked
 from abprop.kinds.cut import cells_over, cut_choices, prior
-from abprop.kinds.sounds.audible import coloured, even
+from abprop.kinds.sounds.audible import coloured, even, window_of
 from abprop.kinds.sounds.clip import Clip
 from abprop.kinds.sounds.tonality import NOISE, flatness
-from abprop.say import counted
 from abprop.spectra import Colour
 
 WINDOWS, WINDOW = (0.0032, 0.0064, 0.0128), 0.0064  # seconds; of what is too short to try
@@ -57,16 +55,12 @@ class Sound(Clip):
 
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
         """Crops of less than a second, and the map that covers one."""
-        bands, frames = seen.signal_shape
-        if frames < 2 * FEWEST_FRAMES:
-            raise UserError(
-                f"this clip has {counted(frames, 'frame', 'frames')}, too few to learn from; "
-                f"give a longer one, or a smaller data.window than {2 * (bands - 1)}"
-            )
-        crop = asked["data.crop"] or min(max(CROP // (bands - 1), FEWEST_FRAMES), frames // 2)
+        window = window_of(seen, 2 * FEWEST_FRAMES, "this clip has", "a longer one")
+        frames = seen.signal_shape[1]
+        crop = asked["data.crop"] or min(max(2 * CROP // window, FEWEST_FRAMES), frames // 2)
         count = min(CROPS, max(1, frames - crop + 1))
         chosen = cut_choices(asked, crop, count, CHANNELS)
-        chosen["data.window"] = 2 * (bands - 1)
+        chosen["data.window"] = window
         if asked["model.latent"] == "auto":
             levels = asked["model.levels"] or LEVELS
             factors = FACTORS * sum(2**level for level in range(levels))
