@@ -35,7 +35,7 @@ def rows() -> list[Row]:
 
 def _measure(name: str, run: Runner) -> dict[str, Any]:
     signals = read(str(run.data / FOLDER / f"{name}.wav"), kind="sound")
-    rate, clip = signals.about["rate"], signals.values[0]
+    rate, clip = signals.rate, signals.values[0]
     parts = np.split(clip[:, : clip.shape[1] // PARTS * PARTS], PARTS, axis=1)
     told: dict[str, list[Any]] = {what: [] for what in ("real", *RIVALS)}
     for i, part in enumerate(parts):

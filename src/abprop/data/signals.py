@@ -114,6 +114,11 @@ class Signals:
     note: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def rate(self) -> int:
+        """Samples a second of a sound; 0 of all else, and of its spectra."""
+        return int(self.about.get("rate", 0))
+
     @classmethod
     def of(
         cls,

@@ -102,9 +102,9 @@ def coloured(signals: Signals, asked: Asked, seconds: float) -> Colour | None:
     Raises:
         UserError: a window that does not fit them.
     """
-    if "rate" not in signals.about:  # spectra already
+    if not signals.rate:  # spectra already
         return None
-    window = asked["data.window"] or even(signals.about["rate"] * seconds)
+    window = asked["data.window"] or even(signals.rate * seconds)
     try:
         return colour(torch.from_numpy(signals.values), window)
     except AbpropError:

@@ -46,8 +46,8 @@ class Sound(Clip):
 
     def windows(self, signals: Signals, asked: Asked) -> Sequence[int]:
         """See `Kind.windows`."""
-        rate = signals.about.get("rate", 0)
-        return () if asked["data.window"] or not rate else [even(rate * s) for s in WINDOWS]
+        known = asked["data.window"] or not signals.rate
+        return () if known else [even(signals.rate * s) for s in WINDOWS]
 
     def colour(self, signals: Signals, asked: Asked) -> Colour | None:
         """See `Kind.colour`."""

@@ -120,8 +120,8 @@ class Learned:
 
     def sensor(self, signals: Signals) -> Sensor:
         """How such signals are observed by this run."""
-        heard = "rate" in signals.about  # crops of a sound are spectra already
-        return sensor(self.recipe, signals, self.colour if heard else None)
+        # Crops of a sound are spectra already.
+        return sensor(self.recipe, signals, self.colour if signals.rate else None)
 
     @property
     def _chunk(self) -> int:
