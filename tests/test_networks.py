@@ -82,6 +82,26 @@ def test_folding_a_gaussian_leaves_the_signal_as_it_was(make, latent, signal) ->
     torch.testing.assert_close(f(z), before)
 
 
+@pytest.mark.parametrize("make, latent, signal", NETWORKS)
+def test_centred_channels_are_about_their_means(make, latent, signal) -> None:
+    f = make(latent, signal)
+    with torch.no_grad():  # all that the last layer adds to its bias
+        (f.weight if make is linear else f.weights[-1]).zero_()
+    mean = torch.linspace(-0.9, 0.6, signal[0], dtype=torch.float64)
+    f.centre(mean)
+    x = f(torch.randn(2, *latent, dtype=torch.float64))
+    torch.testing.assert_close(x, mean.reshape(-1, *[1] * (len(signal) - 1)).expand_as(x))
+
+
+@pytest.mark.parametrize("beyond", [1.0, -1.0, -7.0])
+def test_a_mean_beyond_the_range_leaves_the_tanh_a_slope(beyond: float) -> None:
+    f = conv((4,), (1, 16, 16))
+    f.centre(torch.tensor([beyond], dtype=torch.float64))
+    z = torch.zeros(1, 4, dtype=torch.float64)
+    (slope,) = torch.autograd.grad(f(z).sum(), f.biases[-1])
+    assert f(z).abs().max() < 1 and slope > 0.05 * f(z).numel()
+
+
 @pytest.mark.parametrize("latent, signal, larger", [((3, 5, 5), (3, 96, 96), (3, 9, 6)),
                                                     ((4, 6), (1, 70), (4, 11))])  # fmt: skip
 def test_a_larger_map_is_a_larger_signal_and_the_same_function(latent, signal, larger) -> None:

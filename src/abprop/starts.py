@@ -1,4 +1,4 @@
-"""What PCA says before learning starts: where chains begin, how hot to learn, what mirrors.
+"""What data say before learning starts: where f and chains begin, how hot to learn, what mirrors.
 
 Signals that were not seen whole are looked at through probabilistic PCA with missing entries.
 """
@@ -18,6 +18,7 @@ HEAT = 1.8  # sigma in units of PCA's residual
 MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
 FEWEST = 50  # examples that PCA can be trusted with
 MOST = 2000  # examples that PCA is fitted to
+GLANCED = 256  # examples whose channels' means are taken
 ROUNDS = 8  # of EM: far from settled, near enough to start from
 BLOCK = 1024  # examples looked at together
 
@@ -47,6 +48,26 @@ def _projected(model: principal.PPCA, x: Tensor, observed: Tensor | None) -> Ten
         return model.reconstruct(x, observed)
     axes = torch.linalg.qr(model.W).Q
     return (x - model.mean) @ axes @ axes.T + model.mean
+
+
+def means(seen: Examples) -> Tensor | None:
+    """What each channel is in the mean over observed entries, (C,); None behind a measurement.
+
+    Args:
+        seen: the examples, of which up to GLANCED are looked at.
+    """
+    y, hidden = _whole(seen, torch.tensor(_some(len(seen), GLANCED)))
+    return _channels(y, hidden).flatten() if y.shape[1:] == seen.signal_shape else None
+
+
+def _channels(y: Tensor, hidden: Tensor | None) -> Tensor:
+    """Means of each channel, (1, C, 1, ...)."""
+    axes = [0, *range(2, y.ndim)]
+    if hidden is None:
+        return y.mean(axes, keepdim=True)
+    shown = (~hidden).float()
+    total = shown.sum(axes, keepdim=True).clamp_min(1)
+    return (y * shown).sum(axes, keepdim=True) / total
 
 
 def mirrors(seen: Examples) -> bool:
@@ -107,9 +128,7 @@ def cell_scores(train: Examples, model: Model) -> Tensor:
     _, *grid = network.latent_shape
     y, hidden = _whole(train, torch.arange(len(train)))
     if hidden is not None:
-        shown, axes = (~hidden).float(), [0, *range(2, y.ndim)]
-        mean = (y * shown).sum(axes, keepdim=True) / shown.sum(axes, keepdim=True)
-        y = torch.where(hidden, mean, y)
+        y = torch.where(hidden, _channels(y, hidden), y)
     rest, parts = _over(y, grid, 2**network.stages), []
     for level in range(network.levels.count):
         found, rest = _level_scores(rest, 2 ** (network.stages - level), network.levels.channels)
@@ -146,8 +165,8 @@ def _one_scale(z: Tensor) -> Tensor:
     return z / z.square().mean().sqrt().clamp_min(1e-6)
 
 
-def _some(count: int) -> range:
-    return range(0, count, -(-count // MOST))
+def _some(count: int, most: int = MOST) -> range:
+    return range(0, count, -(-count // most))
 
 
 def _whole(seen: Examples, rows: Tensor) -> tuple[Tensor, Tensor | None]:

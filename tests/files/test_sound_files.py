@@ -102,6 +102,21 @@ def test_written_block_by_block(name: str, subtype: str, kept: str, tmp_path: Pa
     assert [p for p in path.parent.iterdir() if p.is_file()] == [path]
 
 
+@pytest.mark.parametrize(("rate", "known"), [
+    (20_000, 22_050), (22_050, 22_050), (4000, 8000), (96_000, 48_000),
+])  # fmt: skip
+def test_mp3_is_written_at_the_next_rate_that_it_knows(
+    rate: int, known: int, tmp_path: Path
+) -> None:
+    """A tone keeps its pitch and its length."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate, dtype=np.float32)[None] / 2
+    path = save_sound([tone[:, :1000], tone[:, 1000:]], tmp_path / "a.mp3", rate, "PCM_16")
+    heard = decode(path.read_bytes(), "a")
+    assert heard.rate == known and abs(heard.values.shape[1] / known - 1) < 0.01
+    power = np.abs(np.fft.rfft(heard.values[0]))
+    assert abs(power.argmax() * known / heard.values.shape[1] - 440) < 5
+
+
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.xyz is not written"):
         save_sound([noise()], tmp_path / "a.xyz", 8000, "PCM_16")

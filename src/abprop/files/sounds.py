@@ -19,6 +19,7 @@ SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav")
 FLOATS = ("FLOAT", "DOUBLE")
 HEADER = 4096  # bytes in which a PEAK chunk is
 COPIES = 4  # of a sound while it is decoded and resampled
+MPEG = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # what MP3 knows
 CONTEXT = 20  # samples on each side that SciPy's resampling filter looks at, at the lower rate
 
 
@@ -116,7 +117,7 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     Args:
         blocks: float (C, t) each; beyond [-1, 1] is clipped, where numbers are no floats.
         path: .wav, .flac, .ogg, .mp3, .aif; its folder is made.
-        rate: samples a second.
+        rate: samples a second; MP3 is written at the next one that it knows.
         subtype: as in `Recording`, where the format has it.
 
     Raises:
@@ -128,12 +129,13 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     form = {".aif": "AIFF", ".aiff": "AIFF"}.get(suffix, suffix[1:].upper())
     if suffix not in SUFFIXES:
         raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(SUFFIXES)}")
+    known = _known(form, rate)
     held = soundfile.check_format(form, subtype)
     kept = subtype if held else soundfile.default_subtype(form) or subtype
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(blocks, temporary, rate, kept, form)
+        _write(in_blocks(blocks, rate, known), temporary, known, kept, form)
         os.replace(temporary, path)
     except (OSError, RuntimeError, TypeError) as error:
         raise UserError(
@@ -142,6 +144,11 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _known(form: str, rate: int) -> int:
+    """The lowest rate of a format that loses nothing, or its highest."""
+    return min((r for r in MPEG if r >= rate), default=MPEG[-1]) if form == "MP3" else rate
 
 
 def _write(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str, form: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from abprop import starts
 from abprop.alternate import Step, alternate
 from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
@@ -72,6 +73,8 @@ class Learning:
         settings, self.originals = self.settings, self.originals or len(self.train)
         shape = self.train.signal_shape
         model = parts.make_model(settings.model, shape, self.dtype, settings.seed)
+        if model.likelihood.central and (means := starts.means(self.train)) is not None:
+            model.network.centre(means)
         latents = parts.make_latents(settings, self.train, self.originals, model)
         self.latents, self.model = latents.to(self.device), model.to(self.device)
         self.kernel = parts.make_kernel(settings)

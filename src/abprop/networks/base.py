@@ -47,6 +47,10 @@ class Generator(nn.Module, ABC):
         """Draw the weights afresh; `normal(shape)` gives standard normals."""
 
     @abstractmethod
+    def centre(self, mean: Tensor) -> None:
+        """Begin about a mean (C,) of each channel."""
+
+    @abstractmethod
     def fold(self, mean: Tensor, root: Tensor) -> None:
         """Absorb z = mean + root z' into the weights."""
 

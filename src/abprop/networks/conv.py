@@ -14,6 +14,7 @@ from abprop.networks.base import Frozen, Generator, Pullback, padded
 from abprop.networks.levels import Levels
 
 SLOPE = 0.2
+EDGE = 0.95  # where the tanh still has a slope to learn from
 FINER = 0.1  # variance that factors of a finer scale add at first, to about 1
 
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -119,6 +120,12 @@ class ConvGenerator(Generator):
             return x, pullback
 
         return run
+
+    @torch.no_grad()
+    def centre(self, mean: Tensor) -> None:
+        """Begin about a mean (C,) of each channel: an output that must first go there overshoots,
+        and beyond the tanh's bend nothing is learned any more."""
+        self.biases[-1].copy_(torch.atanh(mean.clamp(-EDGE, EDGE)) if self.dims else mean)
 
     @torch.no_grad()
     def fold(self, mean: Tensor, root: Tensor) -> None:

@@ -52,6 +52,11 @@ class LinearGenerator(Generator):
         self.bias.zero_()
 
     @torch.no_grad()
+    def centre(self, mean: Tensor) -> None:
+        """Begin about a mean (C,) of each channel."""
+        self.bias.copy_(mean.repeat_interleave(len(self.bias) // len(mean)))
+
+    @torch.no_grad()
     def fold(self, mean: Tensor, root: Tensor) -> None:
         """Absorb z = mean + root z' into the weights."""
         self.bias.add_(self.weight @ mean)
