@@ -14,8 +14,8 @@ import numpy as np
 from row import Row, Runner
 
 from abprop.baselines import sound
-from abprop.evaluate.likeness import mean
-from abprop.evaluate.sounds import heard
+from abprop.evaluate.samples.likeness import mean
+from abprop.evaluate.samples.sounds import heard
 from abprop.measures import Clip
 from abprop.sources import read
 

@@ -20,7 +20,7 @@ from textures import NAMED
 
 from abprop import load
 from abprop.baselines import texture
-from abprop.evaluate.textures import as_shown
+from abprop.evaluate.samples.textures import as_shown
 from abprop.measures import Material
 from abprop.sources import read
 

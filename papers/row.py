@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 RESULTS, RUNS, PICTURES = HERE / "results", HERE / "runs", HERE.parent / "docs" / "pictures"
 ABPROP = Path(sys.executable).parent / "abprop"
 
@@ -30,7 +30,7 @@ class Runner:
             CalledProcessError: it did not end with 0.
         """
         shown = shlex.join(["abprop", *map(str, words)])
-        shown = shown.replace(str(RUNS), "papers/runs").replace(str(PICTURES), "docs/pictures")
+        shown = shown.replace(f"{HERE.parent}/", "")
         print(f"$ {shown}", flush=True)
         self.commands.append(shown)
         told = subprocess.run([ABPROP, *map(str, words)], stdout=subprocess.PIPE, check=True)

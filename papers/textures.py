@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from row import HERE, PICTURES, RUNS, Row, Runner, measured
 
-from abprop.evaluate.textures import pieces
+from abprop.evaluate.samples.textures import pieces
 
 GALLERY = HERE.parent / "docs" / "textures.md"
 NAMED = (
