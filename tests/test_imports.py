@@ -18,7 +18,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
     ("errors", "noise", "say", "version"),
-    ("grammar", "priors", "likelihoods", "operators", "networks", "principal"),
+    ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
     ("model", "residuals", "spectra"),
     ("inference",),
     ("latents",),

@@ -17,6 +17,9 @@ FORMS = [
     ((3, 4, 5), (2, 64, 90)),
     ((3,), (1, 16, 16, 16)),
     ((2, 4, 4, 4), (1, 16, 16, 16)),
+    ((3, 5), (3, 12, 18, 20)),  # along the first axis alone
+    ((3, 4), (1, 13, 33, 35)),
+    ((2, 3), (2, 9, 36, 32)),
 ]
 
 
@@ -103,7 +106,8 @@ def test_a_mean_beyond_the_range_leaves_the_tanh_a_slope(beyond: float) -> None:
 
 
 @pytest.mark.parametrize("latent, signal, larger", [((3, 5, 5), (3, 96, 96), (3, 9, 6)),
-                                                    ((4, 6), (1, 70), (4, 11))])  # fmt: skip
+                                                    ((4, 6), (1, 70), (4, 11)),
+                                                    ((3, 5), (2, 13, 18, 20), (3, 8))])  # fmt: skip
 def test_a_larger_map_is_a_larger_signal_and_the_same_function(latent, signal, larger) -> None:
     f, z = conv(latent, signal), torch.randn(1, *larger, dtype=torch.float64)
     big, cell = f(z), 2**f.stages
@@ -151,7 +155,7 @@ def test_the_last_layer_takes_its_gradient_unrounded() -> None:
     f = conv((4,), (1, 16, 16), torch.bfloat16)
     z, seen = torch.randn(2, 4), []
     down = f._down
-    f._down = lambda g, w, padding: (seen.append((g, w)), down(g, w, padding))[1]  # type: ignore
+    f._down = lambda g, w, rim: (seen.append((g, w)), down(g, w, rim))[1]  # type: ignore
     x, pullback = f.freeze()(z)
     pullback(torch.randn_like(x))
     assert [g.dtype for g, _ in seen] == [torch.float32, *[torch.bfloat16] * (len(seen) - 1)]
@@ -164,6 +168,12 @@ def test_the_last_layer_takes_its_gradient_unrounded() -> None:
         ((3, 5), (3, 64, 64), "model.latent=3x5"),
         ((3, 2, 2), (3, 64, 64), "at least 3"),
         ((3, 5, 5), (1, 100), "1 grid lengths"),
+        ((3, 5, 5), (1, 16, 16, 16), "3 grid lengths"),
+        (
+            (3, 4),
+            (1, 60, 16, 16),
+            "32 frames is too long .* use more cells, e.g. 3x17",
+        ),
     ],
 )
 def test_a_latent_that_does_not_fit_is_refused(latent, signal, says: str) -> None:

@@ -41,9 +41,10 @@ def read(
     """Examples with stable ids from whatever the user has.
 
     Args:
-        source: a folder or zip of pictures or sounds, a picture, a sound, .npy, .npz or
+        source: a folder or zip of pictures or sounds, a picture, a sound, a video, .npy, .npz or
             "file.npz:key", .csv; or a numpy array or torch tensor.
-        kind: images, texture (one picture), sound (one clip), sounds, table, array; "auto" looks.
+        kind: images, texture (one picture), sound (one clip), sounds, video, frames, table, array;
+            "auto" looks.
         size: "64" or "64x48" (width x height): centre-crop to the aspect, then Lanczos.
         channels: keep, grey or rgb.
         select: which examples: "0:300", "3,17,42", or ranges between commas.
@@ -54,7 +55,8 @@ def read(
         hide: a rule that hides more, see `hiding`.
         seed: of that rule.
         columns: of a table, only these, "age,income"; c1, c2, ... where there is no header.
-        rate: of a sound, samples a second to bring it to; that of an array.
+        rate: of a sound, samples a second to bring it to; that of an array. Of frames in a folder
+            or an array, how many a second.
         seconds: of a set of sounds, how long each shall be.
         say: told every few seconds how far reading is.
 
@@ -134,15 +136,16 @@ def _prior_only(raw: Raw) -> str:
 
 def _read_path(text: str, request: Request) -> Raw:
     path, key = arrays.located(text)
-    asked = [KINDS[request.kind]] if request.kind != "auto" else []
-    for kind in (*asked, *KINDS.values()):
+    if request.kind != "auto" and KINDS[request.kind].takes(path):
+        return KINDS[request.kind].read(path, request)
+    for kind in KINDS.values():
         if kind.reads(path):
             return kind.read(path, request)
     load = LOADERS.get(path.suffix.lower())
     if load is None:
         raise UserError(
             f"{quoted(path)} is of a kind not read here; give a folder or zip of pictures or "
-            f"sounds, a picture, a sound, .npy, .npz or .csv"
+            f"sounds, a picture, a sound, a video, .npy, .npz or .csv"
         )
     return load(path, key, request)
 
@@ -220,7 +223,7 @@ def _arranged(
     mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
     note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
-    names = [f"{row:06d}" for row in rows]
+    names = [f"{row:06d}" for row in rows[: len(found)]]  # frames are one clip
     raw = Raw(kind.name, found, veil, names, columns, note, kind.told(request))
     lost = ""
     if kind.by_column:  # what is behind a mask has no say

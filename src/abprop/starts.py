@@ -129,11 +129,16 @@ def cell_scores(train: Examples, model: Model) -> Tensor:
     y, hidden = _whole(train, torch.arange(len(train)))
     if hidden is not None:
         y = torch.where(hidden, _channels(y, hidden), y)
-    rest, parts = _over(y, grid, 2**network.stages), []
+    rest, parts = _over(_along(y, len(grid)), grid, 2**network.stages), []
     for level in range(network.levels.count):
         found, rest = _level_scores(rest, 2 ** (network.stages - level), network.levels.channels)
         parts.append(found)
     return _one_scale(network.levels.packed(parts).contiguous())
+
+
+def _along(y: Tensor, axes: int) -> Tensor:
+    """The entries of all axes but the map's as channels, (M, C rest, *along)."""
+    return y.flatten(2 + axes).movedim(-1, 2).flatten(1, 2) if y.ndim > 2 + axes else y
 
 
 def _over(y: Tensor, grid: list[int], cell: int) -> Tensor:

@@ -10,7 +10,7 @@ from tiny import TEXTURE
 
 import abprop
 from abprop.errors import UserError
-from abprop.evaluate import textures
+from abprop.evaluate.samples import textures
 from abprop.measures import portilla
 from abprop.run import Layers, fit
 

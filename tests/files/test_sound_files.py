@@ -123,6 +123,11 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
         save_sound([noise(40)], tmp_path / "a.mp3", 8000, "PCM_16")
 
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match="cannot be written"):
+        save_sound([noise()], tmp_path / "file" / "a.wav", 8000, "PCM_16")
+    (tmp_path / "file").unlink()
+
     def broken():
         yield noise()
         raise UserError("stopped")

@@ -39,6 +39,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="another seed, other samples")] = 0,
     tile: Annotated[bool, typer.Option("--tile", help="a texture whose edges fit")] = False,
     seconds: Annotated[float | None, typer.Option(help="length of a sound; 10")] = None,
+    frames: Annotated[int | None, typer.Option(help="length of a video; 120")] = None,
     out: Out = None,
     device: Device = None,
 ) -> None:
@@ -46,12 +47,14 @@ def sample(
     from abprop.run import load
 
     fitted = load(run, device=device, say=say)
-    if fitted.endless and n in (None, 1) and size is None and not tile:  # as it is made
-        path = out or fitted.folder / "samples" / f"sample-{seed}.wav"
-        path = path if path.suffix else path / f"sample-{seed}.wav"
-        say(f"1 sound: {fitted.record(path, seconds, seed=seed)}")
+    suffix = fitted.streamed(seconds, frames)
+    if suffix and n in (None, 1) and size is None and not tile:  # as it is made
+        path = out or fitted.folder / "samples" / f"sample-{seed}{suffix}"
+        path = path if path.suffix else path / f"sample-{seed}{suffix}"
+        what = "sound" if fitted.rate else "video"
+        say(f"1 {what}: {fitted.record(path, seconds, frames=frames, seed=seed)}")
         return
-    x = fitted.sample(n, size=_size(size), seed=seed, tile=tile, seconds=seconds)
+    x = fitted.sample(n, size=_size(size), seed=seed, tile=tile, seconds=seconds, frames=frames)
     _write(fitted, x, out or _sheet(fitted, f"sample-{seed}"), None)
 
 

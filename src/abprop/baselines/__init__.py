@@ -5,6 +5,7 @@ Signals with hidden entries             fill       mean, pca, biharmonic, linear
 Indirect measurements y = A x           recover    minnorm, lasso
 A texture from one picture              texture    phase, tiles, quilting
 A sound from one clip                   sound      phase, repetition, white
+A video from one clip                   video      lds, phase, loop
 
     minnorm   x = A^+ y, the least of all signals that agree with the measurements
     lasso     x = Psi c,  min_c 1/2 |y - A Psi c|^2 + lambda |c|_1,  Psi the orthonormal DCT over
@@ -22,6 +23,7 @@ from abprop.baselines.filling import FILLERS, fill
 from abprop.baselines.measured import RECOVERIES, recover
 from abprop.baselines.sounds import SOUNDS, sound
 from abprop.baselines.textures import TEXTURES, texture
+from abprop.baselines.videos import VIDEOS, video
 
 __all__ = [
     "BASELINES",
@@ -29,10 +31,12 @@ __all__ = [
     "RECOVERIES",
     "SOUNDS",
     "TEXTURES",
+    "VIDEOS",
     "Filled",
     "baseline",
     "fill",
     "recover",
     "sound",
     "texture",
+    "video",
 ]

@@ -204,8 +204,8 @@ def _copied(views: Views, changes: Iterable[tuple[str, tuple[int, int], bool]]) 
 # Crops ----------------------------------------------------------------------------------------
 
 
-def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
-    """`count` different crops of one signal, as long along every axis, that cover it evenly.
+def crops(signals: Signals, *, size: int, count: int, seed: int, axes: int | None = None) -> Views:
+    """`count` different crops of one signal that cover it evenly.
 
     A pure function of its arguments: crop i is the same example for ever, and fewer crops are the
     first of more.
@@ -215,6 +215,7 @@ def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
         size: entries along an axis of a crop.
         count: how many.
         seed: shifts the positions.
+        axes: crops are cut along the first so many; along the others they are whole. Else all.
 
     Returns:
         Views with names "crop@y,x".
@@ -229,8 +230,11 @@ def crops(signals: Signals, *, size: int, count: int, seed: int) -> Views:
         raise UserError(f"crops need one picture, got {len(signals)} examples of {signals.kind}")
     if size < 1 or count < 1:
         raise UserError(f"crops: size {size} and count {count} must be at least 1")
-    corners = _corners(signals.kind, signals.shape[1:], size, count, seed)
-    return Crops(signals, np.zeros(count, np.int64), (size,) * signals.dims, corners)
+    cut = signals.dims if axes is None else axes
+    whole = signals.shape[1 + cut :]
+    corners = _corners(signals.kind, signals.shape[1 : 1 + cut], size, count, seed)
+    corners = np.pad(corners, ((0, 0), (0, len(whole))))
+    return Crops(signals, np.zeros(count, np.int64), (*(size,) * cut, *whole), corners)
 
 
 class Crops(Views):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,11 +25,14 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import ASIDE, MISSING, SECRET, Sensor, Signals
 from abprop.errors import UserError, unknown
-from abprop.evaluate import recovery, sounds, textures
+from abprop.evaluate import recovery
 from abprop.evaluate.reconstruction import Explained
 from abprop.evaluate.recovery import Posterior
+from abprop.evaluate.samples import sounds, textures, videos
+from abprop.evaluate.samples.likeness import Likeness
 from abprop.evaluate.scores import Scores, errors
 from abprop.kinds import Kind
+from abprop.measures import Ratios
 from abprop.model import Model
 from abprop.operators import Operator
 from abprop.say import Say, counted
@@ -38,7 +41,15 @@ WHITE = "white"  # the paper's model beside the default: the same f, residuals i
 ROWS = 4000  # of an operator written out as a matrix, at most
 
 
-class Run(textures.Run, sounds.Run, Protocol):
+# By `Kind.judge`: what holds samples against their source, and rivals of it.
+JUDGES: dict[str, tuple[Callable[..., tuple[Likeness, dict[str, Ratios]]], Iterable[str]]] = {
+    "texture": (textures.judged, baselines.TEXTURES),
+    "sound": (sounds.judged, baselines.SOUNDS),
+    "video": (videos.judged, baselines.VIDEOS),
+}
+
+
+class Run(textures.Run, sounds.Run, videos.Run, Protocol):
     """What judging asks of a fitted run; see `run.fitted`."""
 
     model: Model
@@ -65,10 +76,10 @@ def judged(
 ) -> dict[str, Any]:
     """Errors of a run on some signals; see `Run.evaluate`."""
     began = time.monotonic()
-    own = run.kind.cuts and list(signals.names) == run.names
-    judge = sounds.judged if run.rate else textures.judged
-    known = baselines.SOUNDS if run.rate else baselines.TEXTURES
-    rivals = [name for name in against if own and name in known]
+    whole = bool(run.kind.judge) and list(signals.names) == run.names
+    own = whole and run.kind.cuts
+    judge, known = JUDGES.get(run.kind.judge, (None, ()))
+    rivals = [name for name in against if whole and name in known]
     against = [name for name in against if name not in rivals]
     if run.rate and run.kind.cuts:
         _checked(against, known, "a clip")
@@ -81,7 +92,7 @@ def judged(
     else:
         found = _whole(run, signals, against, progress)
     result = {"n": len(signals), "latent_dim": _d(run), **found}
-    if own:
+    if whole and judge is not None:
         told, beside = judge(run, rivals, progress)
         result |= told | {"baselines": result.get("baselines", {}) | beside}
     return {**result, "seconds": round(time.monotonic() - began, 2)}
@@ -95,7 +106,7 @@ def _checked(names: Sequence[str], known: Iterable[str], what: str) -> None:
     known = list(known)
     for name in names:
         elsewhere = {*baselines.FILLERS, *baselines.RECOVERIES, *baselines.BASELINES}
-        elsewhere |= {*baselines.TEXTURES, *baselines.SOUNDS}
+        elsewhere |= {*baselines.TEXTURES, *baselines.SOUNDS, *baselines.VIDEOS}
         if name not in known and name in elsewhere:
             raise UserError(f"--against {name}: not for {what}; there are {', '.join(known)}")
         if name not in known:

@@ -6,6 +6,7 @@ import io
 import math
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +143,8 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
             f"{quoted(path)} cannot be written ({reason(error)}); choose another format or folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what it lies in may be no folder
+            temporary.unlink(missing_ok=True)
     return path
 
 

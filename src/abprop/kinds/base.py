@@ -68,6 +68,8 @@ class Kind:
         preset: what suits it: the name of a preset, or its keys.
         cuts: whether its examples are cut from one source, which itself is the only "example" read.
         several: what more than one of these are.
+        moves: whether it is a video.
+        judge: against what samples of it are held, see `evaluate.judging`; "" for nothing.
         by_column: whether each column has a scale of its own.
         figures: what a report shows, by name (see `report.figures`).
     """
@@ -78,6 +80,8 @@ class Kind:
     preset: ClassVar[str | Mapping[str, Any]] = "table"
     cuts: ClassVar[bool] = False
     several: ClassVar[str] = "array"
+    moves: ClassVar[bool] = False
+    judge: ClassVar[str] = ""
     by_column: ClassVar[bool] = False
     figures: ClassVar[tuple[str, ...]] = (
         "reconstructions", "samples", "plane", "interpolation", "nearest",
@@ -104,8 +108,12 @@ class Kind:
         anyone can read."""
         return False
 
+    def takes(self, path: Path) -> bool:
+        """Whether it reads such a file or folder where data.kind names it."""
+        return self.reads(path)
+
     def read(self, path: Path, request: Request) -> Raw:
-        """Read what `reads` said yes to.
+        """Read what `reads` or `takes` said yes to.
 
         Raises:
             UserError: unreadable, or of another kind than was asked.

@@ -86,7 +86,7 @@ class Drawn:
         near = Gaussian(model.prior.shape)
         near.update(scores, 1.0)
         cell = 2**model.network.stages
-        places = None if train.places is None else train.places / cell
+        places = None if train.places is None else train.places[:, : scores.ndim - 2] / cell
         library = Library(near.leading(scores, COMPONENTS), places)
         lengths = (PERIODS * library.period,) * 2
         torus = library.torus(Noise(seed, "draws while learning"), 0, lengths).cut()

@@ -18,5 +18,6 @@ Two more say how new it is, 1 where as new as another piece of the material, 0 w
 
 from abprop.measures.clips import Clip
 from abprop.measures.material import Material, Ratios
+from abprop.measures.moving import Moving
 
-__all__ = ["Clip", "Material", "Ratios"]
+__all__ = ["Clip", "Material", "Moving", "Ratios"]

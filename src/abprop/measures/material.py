@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -56,9 +54,7 @@ class Material:
             for i in whole
         ]
         asked = [self.comparison.patches(piece, QUERIES) for piece in self.pieces]
-        self.alike = _mean(
-            self.comparison.distances(a, b) for a, b in zip(asked, self.references, strict=True)
-        )
+        self.alike = self.comparison.each(asked, self.references)
         self.large = self.comparison.wide(picture, 1)
         self.newness, self.variety = self._newness(), self._variety(picture)
         if portilla.available():
@@ -106,7 +102,7 @@ class Material:
 
     def _apart(self, pieces: list[Tensor]) -> Tensor:
         asked = [self.comparison.patches(piece, QUERIES) for piece in pieces]
-        return _mean(self.comparison.distances(a, b) for a in asked for b in self.references)
+        return self.comparison.all(asked, self.references)
 
     def _learn_statistics(self) -> None:
         """Statistics of the pieces, and how they vary over overlapping ones."""
@@ -143,10 +139,6 @@ class Material:
         elsewhere = ((at[:, None] - at[None]).abs() >= ELSEWHERE).any(-1)
         off = nearest(large, large, elsewhere)
         return off[torch.isfinite(off)].mean()  # in a small picture some have no elsewhere
-
-
-def _mean(distances: Iterable[Distances]) -> Tensor:
-    return torch.stack([torch.stack(list(d)) for d in distances]).mean(0)
 
 
 def apart(d: Tensor) -> Tensor:

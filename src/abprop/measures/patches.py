@@ -22,6 +22,7 @@ Bidirectional Similarity, CVPR 2008 (coherence and completeness).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -128,6 +129,16 @@ class Comparison:
             nearest(a, b).mean().item(),
             nearest(some, a).mean().item(),
         )
+
+    def each(self, judged: Sequence[Patches], references: Sequence[Patches]) -> Tensor:
+        """Mean distances, (3,), of each from the reference of the same number."""
+        pairs = zip(judged, references, strict=True)
+        return torch.stack([torch.stack(list(self.distances(a, b))) for a, b in pairs]).mean(0)
+
+    def all(self, judged: Sequence[Patches], references: Sequence[Patches]) -> Tensor:
+        """Of each from every reference."""
+        pairs = [(a, b) for a in judged for b in references]
+        return self.each([a for a, _ in pairs], [b for _, b in pairs])
 
     def wide(self, piece: Tensor, every: int) -> Tensor:
         """Large patches of a piece (C, h, w), (n, components)."""

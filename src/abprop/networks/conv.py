@@ -1,4 +1,10 @@
-"""A top-down ConvNet, written out forward and back."""
+"""A top-down ConvNet, written out forward and back.
+
+A stage doubles the axes of the signal with a transposed convolution of kernel 4. Along the axes of
+the map of factors it pads nowhere, so that every entry is the same function of its neighbourhood in
+z; the other axes begin as places of a dense layer. Of a video whose map runs along time, the first
+stages double time and space, the others space alone, frame by frame.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +32,8 @@ class ConvGenerator(Generator):
     """A top-down ConvNet for signals of 0 to 3 axes from a vector or a map of latent factors.
 
     Args:
-        latent_shape: (d,) or (k, *grid) with one grid length per axis of the signal.
+        latent_shape: (d,); or (k, *grid) with one grid length for each axis of the signal, or one
+            for the first of three, time.
         signal_shape: (C, *size).
         channels: width of the finest hidden layer; doubled at each coarser one, up to 8 times.
         levels: scales at which the factors of a map enter (see `levels`).
@@ -49,18 +56,20 @@ class ConvGenerator(Generator):
         super().__init__()
         self.latent_shape, self.signal_shape, self.dtype = latent_shape, signal_shape, dtype
         self.dims, self.size = len(signal_shape) - 1, signal_shape[1:]
-        self.stages = _stages(latent_shape, self.size)
-        self.grid = latent_shape[1:] or tuple(-(-n // 2**self.stages) for n in self.size)
-        widths = [channels * min(8, 2**i) for i in reversed(range(self.stages))]
+        self.axes = len(latent_shape) - 1  # of the signal, over which z is a map
+        self.stages, depth = _stages(latent_shape, self.size)
+        self.fixed = tuple(-(-n // 2**depth) for n in self.size[self.axes :])
+        widths = [channels * min(8, 2**i) for i in reversed(range(depth))]
         outs = [*widths[1:], signal_shape[0]]
-        cells = 1 if self.stationary else math.prod(self.grid)
-        self.levels = Levels(latent_shape, levels, self.stages)
+        cells = math.prod(self.fixed)
+        self.levels = Levels(latent_shape, levels, self.stages if self.axes == self.dims else 1)
         k = self.levels.channels
         self.dense = nn.Parameter(torch.empty(cells * widths[0], k))
         self.finer = nn.ParameterList(torch.empty(n, k) for n in widths[1 : self.levels.count])
         self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
+        doubled = [self.dims if i < self.stages else self.dims - self.axes for i in range(depth)]
         self.weights = nn.ParameterList(
-            torch.empty(a, b, *(4,) * self.dims) for a, b in zip(widths, outs, strict=True)
+            torch.empty(a, b, *(4,) * n) for a, b, n in zip(widths, outs, doubled, strict=True)
         )
         self.biases = nn.ParameterList(torch.empty(b) for b in outs)
 
@@ -72,7 +81,9 @@ class ConvGenerator(Generator):
         for w in self.finer:
             w.copy_(normal(tuple(w.shape)) * math.sqrt(FINER / w.shape[1]))
         for w in self.weights:
-            fan = w.shape[0] * 2**self.dims  # each output entry sees half the taps of every axis
+            fan = w.shape[0] * 2 ** (
+                w.ndim - 2
+            )  # each output entry sees half the taps of every axis
             w.copy_(normal(tuple(w.shape)) * math.sqrt(gain / fan))
         self.weights[-1].mul_(0.5)
         for b in (self.dense_bias, *self.biases):
@@ -108,13 +119,13 @@ class ConvGenerator(Generator):
 
             @torch.no_grad()
             def pullback(v: Tensor) -> Tensor:
-                g = self._down(self._unfinish(v, x, canvas), final, padding=1).to(self.dtype)
+                g = self._down(self._unfinish(v, x, canvas), final, rim=1).to(self.dtype)
                 parts: list[Tensor] = []
                 for i, w in reversed([*enumerate(weights)]):
                     g = _unrelu(g, hidden[i + 1])
                     if i < len(entries):
                         parts.insert(0, self._contract(g, entries[i]))
-                    g = self._down(g, w, padding=1 + self.stationary)
+                    g = self._down(g, w, rim=2)
                 return self.levels.join([self._contract(_unrelu(g, hidden[0]), dense), *parts])
 
             return x, pullback
@@ -144,14 +155,11 @@ class ConvGenerator(Generator):
 
     def _expand(self, z: Tensor) -> Tensor:
         h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)
-        if not self.stationary:
-            h = h.reshape(len(z), *self.grid, -1)
-        return h.movedim(-1, 1)  # channels last in memory
+        return h.reshape(*h.shape[:-1], *self.fixed, -1).movedim(-1, 1)  # channels last in memory
 
     def _contract(self, g: Tensor, dense: Tensor) -> Tensor:
         g = g.movedim(1, -1).to(self.dense.dtype)
-        if not self.stationary:
-            g = g.reshape(len(g), -1)
+        g = g.reshape(*g.shape[: 1 + self.axes], -1)
         return (g @ dense)[..., : self.levels.channels].movedim(-1, 1)
 
     def _enter(self, h: Tensor, finer: list[Tensor], i: int) -> Tensor:
@@ -162,30 +170,46 @@ class ConvGenerator(Generator):
         part = finer[i][(..., *(slice(rim, n - rim) for n in finer[i].shape[2:]))]
         return h + F.linear(part.movedim(1, -1), self.finer[i]).to(h.dtype).movedim(-1, 1)
 
-    def _up(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        if self.dims == 0:
+    def _up(self, h: Tensor, w: Tensor, b: Tensor, rim: int = 2) -> Tensor:
+        """A stage, `rim` the padding along the axes of the map that it doubles."""
+        axes = w.ndim - 2
+        if axes == 0:
             return F.linear(h, w.T, b.to(w.dtype))
-        return _UP[self.dims](h, w, b.to(w.dtype), stride=2, padding=1 + self.stationary)
+        if axes < h.ndim - 2:
+            return _unfolded(self._up(self._folded(h), w, b), len(h))
+        return _UP[axes](h, w, b.to(w.dtype), stride=2, padding=self._padding(axes, rim))
 
-    def _down(self, g: Tensor, w: Tensor, padding: int) -> Tensor:
-        if self.dims == 0:
+    def _down(self, g: Tensor, w: Tensor, rim: int) -> Tensor:
+        axes = w.ndim - 2
+        if axes == 0:
             return g @ w.T
-        return _CONV[self.dims](g, w, stride=2, padding=padding)
+        if axes < g.ndim - 2:
+            return _unfolded(self._down(self._folded(g), w, rim), len(g))
+        return _CONV[axes](g, w, stride=2, padding=self._padding(axes, rim))
+
+    def _padding(self, axes: int, rim: int) -> tuple[int, ...]:
+        maps = axes - self.dims + self.axes  # 0 where those of the map are folded away
+        return (rim,) * maps + (1,) * (axes - maps)
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """(B, C, *map, *rest) -> (B map, C, *rest)."""
+        return x.movedim(1, 1 + self.axes).flatten(0, self.axes)
 
     def _last_weights(self) -> tuple[Tensor, Tensor]:
         w, b = self.weights[-1], self.biases[-1]
-        if self.dims == 2:
+        if w.ndim - 2 == 2:
             w, b = _subpixel(w), b.repeat_interleave(4)
         return self._cast(w, self.wide), b.to(self.wide)
 
     def _last(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
         """The last layer on its whole canvas, of which a map's outermost ring is not valid."""
         h = h.to(w.dtype)
-        if self.dims == 0:
-            return F.linear(h, w.T, b)
-        if self.dims == 2:  # few output channels: several times faster as a plain convolution
-            return F.pixel_shuffle(F.conv2d(h, w, b, padding=1), 2)
-        return _UP[self.dims](h, w, b, stride=2, padding=1)
+        if w.ndim - 2 != 2:
+            return self._up(h, w, b, rim=1)
+        if h.ndim - 2 > 2:
+            return _unfolded(self._last(self._folded(h), w, b), len(h))
+        # Few output channels: several times faster as a plain convolution.
+        return F.pixel_shuffle(F.conv2d(h, w, b, padding=1), 2)
 
     def _finish(self, canvas: Tensor, z: Tensor) -> Tensor:
         x = canvas[(..., *self._window(canvas))].to(z.dtype)
@@ -208,30 +232,46 @@ class ConvGenerator(Generator):
         return tuple(windows)
 
     def _canvas(self) -> tuple[int, ...]:
-        shrink = 2 ** (self.stages + 1) - 4 if self.stationary else 0
-        return tuple(n * 2**self.stages - shrink for n in self.grid)
+        """Lengths before the window: of a map all of them but the last stage's rim are valid."""
+        last = self.dims if self.weights[-1].ndim - 2 == self.dims else 0
+        shrink = 2 ** (self.stages + 1) - (4 if last else 2)
+        along = (n * 2**self.stages - shrink for n in self.latent_shape[1:])
+        return (*along, *(n * 2 ** len(self.weights) for n in self.fixed))
 
     def _cast(self, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         layout = _FORMAT.get(w.ndim - 2, torch.preserve_format)
         return w.to(dtype or self.dtype, memory_format=layout)
 
 
-def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> int:
-    """How many times the network doubles its grid."""
-    grid = latent_shape[1:]
+def _unfolded(x: Tensor, batch: int) -> Tensor:
+    """(B T, C, *rest) -> (B, C, T, *rest)."""
+    return x.unflatten(0, (batch, -1)).movedim(1, 2)
+
+
+def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int]:
+    """How many times the network doubles the cells of a map, or else its grid; and how often in
+    all."""
+    grid, others = latent_shape[1:], size[len(latent_shape) - 1 :]
     if not size:
-        return 2
+        return 2, 2
+    depth = 1 if not others or min(others) < 8 else max(1, math.floor(math.log2(min(others) / 4)))
     if not grid:
-        return max(1, math.floor(math.log2(min(size) / 4)) if min(size) >= 8 else 1)
-    if len(grid) != len(size) or min(grid) < 3:
+        return depth, depth
+    if len(grid) not in ((len(size), 1) if len(size) == 3 else (len(size),)) or min(grid) < 3:
         raise UserError(
             f"model.latent={'x'.join(map(str, latent_shape))}: a map for signals of "
             f"{len(size)} axes is channels and {len(size)} grid lengths of at least 3"
         )
     # A grid of g cells gives (g - 2) 2^n + 2 valid entries.
-    return max(
-        math.ceil(math.log2(max(2, n - 2) / (g - 2))) for n, g in zip(size, grid, strict=True)
-    )
+    sides = zip(size, grid, strict=False)
+    cells = max(math.ceil(math.log2(max(2, n - 2) / (g - 2))) for n, g in sides)
+    if others and cells > depth:
+        raise UserError(
+            f"model.latent={'x'.join(map(str, latent_shape))}: a cell of {2**cells} frames is too "
+            f"long for pictures this small; use more cells, e.g. "
+            f"{latent_shape[0]}x{-(-(size[0] - 2) // 2**depth) + 2}"
+        )
+    return cells, depth if others else cells
 
 
 def _subpixel(w: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """A run on one page: facts, curves, pictures, the recipe.
 
-The page is one file that still works as a mail attachment in ten years: pictures and sounds are
-data URIs, curves inline SVG; it has no script and fetches nothing. The same page always gives the
-same bytes.
+The page is one file that still works as a mail attachment in ten years: pictures, sounds
+and videos are data URIs, curves inline SVG; it has no script and fetches nothing. The same page
+always gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from abprop.report.curves import Curve, draw
 from abprop.report.words import number, text
 
 LIMIT = 10_000_000  # bytes of the whole page
+SCREEN = 256  # CSS pixels of a video's height
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
@@ -37,6 +38,7 @@ class Figure:
         columns: headings of equally wide columns of the picture, left to right.
         scale: CSS pixels per picture pixel; None picks one that is about 600 to 900 wide.
         sound: a file of a sound to play, FLAC, or b"" for none.
+        video: a file of a video to play, MP4, or b"" for none.
 
     Raises:
         ValueError: the image has another shape or type, or the scale is below 1.
@@ -48,6 +50,7 @@ class Figure:
     columns: tuple[str, ...] = ()
     scale: int | None = None
     sound: bytes = b""
+    video: bytes = b""
 
     def __post_init__(self) -> None:
         shape, dtype = self.image.shape, self.image.dtype
@@ -172,7 +175,7 @@ def _figure(figure: Figure, source: str) -> str:
             f"<figure><figcaption><h3>{text(figure.title)}</h3>",
             f'<p class="caption">{text(figure.caption)}{fate}</p></figcaption>',
             _wrapped(f'<div class="heads" {style} aria-hidden="true">', heads, "</div>"),
-            f"{_player(figure.sound)}{picture if source else ''}</figure>",
+            f"{_player(figure.sound)}{_screen(figure.video)}{picture if source else ''}</figure>",
         )
     )
 
@@ -184,6 +187,14 @@ def _player(sound: bytes) -> str:
         f'<audio controls src="data:audio/flac;base64,{base64.b64encode(sound).decode()}">'
         "</audio>\n"
     )
+
+
+def _screen(video: bytes) -> str:
+    if not video:
+        return ""
+    data = base64.b64encode(video).decode()
+    source = f"data:video/mp4;base64,{data}"
+    return f'<video controls loop muted height="{SCREEN}" src="{source}"></video>\n'
 
 
 _PNG, _JPEG = "data:image/png;base64,", "data:image/jpeg;base64,"

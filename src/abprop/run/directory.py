@@ -199,7 +199,9 @@ def _fitted(
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
     places, cell = found.meta["data"].get("places"), 2**learned.network.stages
-    learned.prior.remember(states, None if places is None else torch.tensor(places) / cell)
+    along = len(learned.network.latent_shape) - 1
+    places = None if places is None else torch.tensor(places)[:, :along] / cell
+    learned.prior.remember(states, places)
     model, z = learned.folded(), learned.fold_latents(states)
     found.meta["data"]["names"] = checkpoint.names_in(found)
     whole = (folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)

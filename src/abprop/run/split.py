@@ -163,7 +163,7 @@ def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> Recipe:
     known = recipe.model.likelihood == "spectral" and recipe.model.sigma is None
     if observed.colour is not None and known:
         choices["model.sigma"] = round(spread(OVERLAP * max(1, observed.colour.rank)), 6)
-    if recipe.model.channels is None:
+    if recipe.model.channels is None and "model.channels" not in choices:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
         halvings = round(math.log2(max(8, min(observed.shape[1:], default=8)) / 8))
         choices["model.channels"] = max(32, 256 >> max(0, halvings))

@@ -12,6 +12,7 @@ from abprop.tasks.explaining import (
     slerp,
     spread,
 )
+from abprop.tasks.filming import filmed, moved
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "corners",
     "draw",
     "endless",
+    "filmed",
     "generate",
     "interpolate",
     "latent_grid",
     "mean_square",
+    "moved",
     "played",
     "reconstruct",
     "recover",

@@ -109,6 +109,7 @@ def seamless(model: Model, count: int, noise: Noise, size: Lengths) -> list[Wind
             its blocks.
     """
     _check(model, size)
+    size = _along(model, size)
     if not isinstance(model.prior, Markov):
         raise UserError("--tile: needs model.prior=markov, which knows what fits together")
     cell = 2**model.network.stages
@@ -136,21 +137,23 @@ def tiles(
     Args:
         model: the fitted model, its latent a map.
         window: gives the map's cells.
-        size: lengths of the signal.
+        size: lengths of the signal, or of those of its axes that the map runs along.
 
     Yields:
         Where a tile lies in the signal, and its part of it (C, *lengths).
     """
-    cell = 2**model.network.stages
+    cell, size = 2**model.network.stages, _along(model, size)
+    whole = model.network.signal_shape[1 + len(size) :]  # axes that a tile has all of
     entries = TILE // max(1, model.network.signal_shape[0] // 4)  # of bands there are many
-    cells = max(1, round(entries ** (1 / len(size))) // cell)
+    cells = max(1, round((entries / math.prod(whole)) ** (1 / len(size))) // cell)
     side = cells * cell
     grid = grid_over(model, (side,) * len(size))
     for index in itertools.product(*(range(-(-n // side)) for n in size)):
         x = model.network(window(tuple(i * cells for i in index), grid))[0]
         lengths = tuple(min(side, n - i * side) for i, n in zip(index, size, strict=True))
         place = tuple(slice(i * side, i * side + n) for i, n in zip(index, lengths, strict=True))
-        yield place, x[(slice(None), *(slice(n) for n in lengths))]
+        rest = (slice(n) for n in whole)
+        yield (*place, *rest), x[(slice(None), *(slice(n) for n in lengths))]
 
 
 def _check(model: Model, size: Lengths) -> None:
@@ -162,14 +165,21 @@ def _check(model: Model, size: Lengths) -> None:
             f"--size: this model's latent is a vector, so its signals are {learned}; "
             "learn from one image (a map latent) to synthesise other sizes"
         )
-    if len(size) != len(native):
-        raise UserError(f"--size has {len(size)} lengths, this model's signals {len(native)}")
+    own = model.network.signal_shape[1:]
+    if len(size) != len(own):
+        raise UserError(f"--size has {len(size)} lengths, this model's signals {len(own)}")
+    if size[len(native) :] != own[len(native) :]:
+        sides = "x".join(map(str, reversed(own[len(native) :])))
+        raise UserError(f"--size: this model's map runs along time alone; its frames are {sides}")
+
+
+def _along(model: Model, size: Lengths) -> Lengths:
+    """Lengths along the axes of the map."""
+    return size[: len(model.network.latent_shape) - 1]
 
 
 def grid_over(model: Model, size: Lengths) -> Lengths:
-    """The map whose signal covers one of the given size."""
+    """The map whose signal covers one of the given size; see `tiles`."""
     cell, native = 2**model.network.stages, model.network.latent_shape[1:]
-    return tuple(
-        max(3, g + math.ceil((n - m) / cell))
-        for g, m, n in zip(native, model.network.signal_shape[1:], size, strict=True)
-    )
+    sides = zip(native, model.network.signal_shape[1:], size, strict=False)
+    return tuple(max(3, g + math.ceil((n - m) / cell)) for g, m, n in sides)

@@ -227,8 +227,9 @@ def _covered(model: Model, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
     """Signals as large as the map over them makes, what is added of them hidden."""
     grid = grid_over(model, tuple(y.shape[2:]))
     native, cell = model.network.latent_shape[1:], 2**model.network.stages
-    sides = zip(model.network.signal_shape[1:], grid, native, y.shape[2:], strict=True)
+    sides = zip(model.network.signal_shape[1:], grid, native, y.shape[2:], strict=False)
     more = [m + (g - n) * cell - length for m, g, n, length in sides]
+    more += [0] * (y.ndim - 2 - len(more))  # along axes that have no map
     pads = [n for after in reversed(more) for n in (0, after)]
     return F.pad(y, pads), F.pad(hidden, pads, value=True)
 

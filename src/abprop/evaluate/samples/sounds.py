@@ -12,7 +12,7 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Signals
 from abprop.errors import UserError
-from abprop.evaluate.likeness import SEEDS, Likeness, likeness, mean, verdict
+from abprop.evaluate.samples.likeness import SEEDS, Likeness, likeness, mean, verdict
 from abprop.measures import Clip, Ratios
 from abprop.say import Say
 

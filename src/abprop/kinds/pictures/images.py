@@ -92,6 +92,17 @@ class Images(Kind):
         mask: Mask | None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `Kind.stacked`; brought to one size and number of channels."""
+        return self.pictures(arranged, rows, where, request, mask)
+
+    def pictures(
+        self,
+        arranged: np.ndarray,
+        rows: np.ndarray,
+        where: str,
+        request: Request,
+        mask: Mask | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The same for whatever consists of pictures."""
         if request.size is None and request.channels == "keep":
             return native_rows(arranged, rows, where, mask)
         pictures = _resized(arranged, rows, where, request, mask)

@@ -20,7 +20,7 @@ from abprop.kinds.pictures.stationarity import drift, scale
 
 SMALLEST = 32  # pixels on a side of a picture in which fading light can be told from stones
 SIGMA = 0.05  # noise of a texture whose factors tell its grain too
-CHANNELS = 24
+CHANNELS = 32
 LEVELS, FACTORS = 3, 8  # scales of the map, and factors in each cell of each
 DRAWS = 0.3  # weight of the term from draws; heals the seams between blocks
 COARSE = 5  # pixels from which on a picture's pieces are large
@@ -30,7 +30,7 @@ class Texture(Cut, Images):
     """One picture of a stationary material."""
 
     name, preset = "texture", "texture"
-    several = "images"
+    several, judge = "images", "texture"
     figures = ("source", "synthesis", "likeness", "crops")
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -19,7 +19,7 @@ from abprop.kinds.sounds.audible import QUIET, Audible, refuse_masks, slower
 class Clip(Audible, Cut):
     """One clip of a stationary sound."""
 
-    several = "sounds"
+    several, judge = "sounds", "sound"
     figures = ("clip", "explained", "sounded", "heard")
     other = "waveform"  # the other thing that a clip may be
 

@@ -25,7 +25,7 @@ CROP, FEWEST_FRAMES = 8192, 32  # samples of a crop; frames of the shortest
 CROPS = 300
 STAGES = 4  # doublings from a cell to frames
 LEVELS, FACTORS = 1, 12  # scales of the map, and factors in each cell of each
-CHANNELS = 48
+CHANNELS = 32
 TONAL = 0.28  # flatness below which a clip is tones: half of a noise's
 
 

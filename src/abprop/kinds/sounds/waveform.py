@@ -15,7 +15,7 @@ from abprop.kinds.sounds.clip import Clip
 CROP, SHORTEST = 4096, 512  # samples of a crop; of the shortest
 CROPS = 300
 STAGES, FACTORS = 8, 32  # doublings from a cell to samples, and factors in each cell
-CHANNELS = 16
+CHANNELS = 32
 SIGMA = 0.05
 
 

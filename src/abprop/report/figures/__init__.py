@@ -6,7 +6,7 @@ data cannot be found, or signals of this shape are no pictures.
 
 from collections.abc import Callable
 
-from abprop.report.figures import pictures, sounds, tables
+from abprop.report.figures import pictures, sounds, tables, videos
 from abprop.report.figures.pictures import Shown
 from abprop.report.figures.tables import WIDE, headings
 from abprop.run import Run
@@ -29,6 +29,9 @@ FIGURES: dict[str, Callable[[Run], Shown]] = {
     "heard": sounds.heard,
     "voices": sounds.voices,
     "voiced": sounds.voiced,
+    "filmed": videos.filmed,
+    "played": videos.played,
+    "moved": videos.moved,
 }
 
 __all__ = ["FIGURES", "WIDE", "headings"]

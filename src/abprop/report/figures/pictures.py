@@ -10,7 +10,8 @@ import torch
 from abprop.data import MISSING, SECRET, Signals, Views
 from abprop.data.signals import Ids
 from abprop.errors import UserError
-from abprop.evaluate import nearest, textures
+from abprop.evaluate import nearest
+from abprop.evaluate.samples import textures
 from abprop.files.write import grid
 from abprop.measures import Ratios
 from abprop.report.page import Figure, Table

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from abprop import tasks
-from abprop.evaluate import sounds
+from abprop.evaluate.samples import sounds
 from abprop.noise import Noise
 from abprop.report.figures.pictures import Shown, own, scored
 from abprop.report.page import Figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ from torch import Tensor
 
 from abprop import checkpoint, tasks
 from abprop.data import ASIDE, Signals
+from abprop.dynamics import SHORTEST, Dynamics, fit
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Posterior, judged, recovery
 from abprop.files import sounds
 from abprop.grammar import names, whole, whole_numbers
+from abprop.kinds.videos import save_clip
 from abprop.noise import Noise
 from abprop.run import metrics
 from abprop.run.fitted.learned import Learned
 from abprop.say import Say, quiet
 
 SECONDS = 10.0  # of a new sound
+FRAMES = 120  # of a new video
+FACTORS = 20  # of a frame in the paper
 FAR = 2**40  # samples
 
 
@@ -32,15 +37,19 @@ class Run(Learned):
 
     def sample(
         self, n: int | None = None, *, size: tuple[int, ...] | None = None, seed: int = 0,
-        tile: bool = False, seconds: float | None = None,
+        tile: bool = False, seconds: float | None = None, frames: int | None = None,
     ) -> np.ndarray:  # fmt: skip
         """New signals, (n, C, *size) in data units and dtype; of a sound (n, C, T) at `rate`.
+
+        Of a video (n, C, frames, H, W); single frames of one that was learned frame by frame, if
+        `frames` is None.
 
         Args:
             n: how many; 64 for vector latents, 1 for maps.
             size, seed: lengths of a map's signal (height, width); another seed, other signals.
             tile: signals of a map whose opposite edges fit.
             seconds: length of a sound; else SECONDS.
+            frames: length of a video; else FRAMES, where a map along time was learned.
         """
         model, noise = self.model, Noise(seed, "draws")
         n = whole("n (-n)", (1 if model.network.stationary else 64) if n is None else n, 1)
@@ -51,6 +60,13 @@ class Run(Learned):
             return np.stack([np.concatenate(list(blocks), 1) for blocks in draws])
         if seconds is not None:
             raise UserError("--seconds: this run learned no sound that goes on and on")
+        if self.kind.moves and (frames is not None or model.network.stationary):
+            if size is not None or tile:
+                raise UserError("--size and --tile are for pictures; of a video say --frames")
+            videos = (self.filmed(frames, seed=seed, draw=i) for i in range(n))
+            return np.stack([np.concatenate(list(blocks), 1) for blocks in videos])
+        if frames is not None:
+            raise UserError("--frames: this run learned no video; set data.kind=video or frames")
         if not (model.network.stationary or tile):
             x = tasks.sample(model, n, noise, size=size, chunk=self._chunk)
             return self._data(x, Noise(seed, "phases"))
@@ -80,20 +96,63 @@ class Run(Learned):
         for block in tasks.played(self.model, map_, self.voice, samples, phases, draw):
             yield block.float().numpy()
 
+    def filmed(
+        self, frames: int | None = None, *, seed: int = 0, draw: int = 0
+    ) -> Iterator[np.ndarray]:
+        """A new video as it is made, block by block, (C, t, H, W) in data units and dtype.
+
+        Args:
+            frames: its length; else FRAMES.
+            seed, draw: another one, another video; a longer one begins like a shorter one.
+        """
+        frames = whole("frames (--frames)", FRAMES if frames is None else frames, 1)
+        if self.model.network.stationary:
+            noise = Noise(seed, "draws")
+            map_ = tasks.endless(self.model, draw + 1, noise, self.shape[1:])[draw]
+            blocks = tasks.filmed(self.model, map_, frames)
+        else:
+            blocks = tasks.moved(self.model, self.dynamics, frames, Noise(seed, "path"), draw)
+        for x in blocks:
+            yield self._data(x[None])[0]
+
+    @cached_property
+    def dynamics(self) -> Dynamics:
+        """The linear system that the latents of a video's frames follow."""
+        if len(self.names) < SHORTEST:
+            count = len(self.names)
+            raise UserError(f"{count} frames do not tell how they move; give a longer clip")
+        return fit(self.z[: len(self.names)])
+
     @property
     def endless(self) -> bool:
         """Whether samples are sounds of any length."""
         return bool(self.rate and self.model.network.stationary)
 
+    def streamed(self, seconds: float | None = None, frames: int | None = None) -> str:
+        """The extension of a file that a sample is written to as it is made; "" if it is not.
+
+        Args:
+            seconds, frames: what was asked for.
+        """
+        if self.endless and frames is None:
+            return ".wav"
+        if self.kind.moves and seconds is None and (frames or self.model.network.stationary):
+            return ".mp4" if self.scale.dtype == "uint8" else ".npy"
+        return ""
+
     def record(
-        self, path: Path, seconds: float | None = None, *, seed: int = 0, draw: int = 0
-    ) -> Path:
-        """The same into a file, at the rate of the clip that was learned from; memory stays flat.
+        self, path: Path, seconds: float | None = None, *, frames: int | None = None,
+        seed: int = 0, draw: int = 0,
+    ) -> Path:  # fmt: skip
+        """A new sound or video into a file, at the rate of the clip that was learned from; memory
+        stays flat.
 
         Raises:
             UserError: a format that is not written or cannot hold it.
         """
         about = self.meta["data"]["about"]
+        if self.kind.moves:
+            return save_clip(self.filmed(frames, seed=seed, draw=draw), path, about["fps"])
         blocks = sounds.in_blocks(self.played(seconds, seed=seed, draw=draw), self.rate,
                                   about["file_rate"])  # fmt: skip
         return sounds.save_sound(blocks, path, about["file_rate"], about["subtype"])
@@ -222,6 +281,12 @@ class Run(Learned):
         """What this run is, with hashes of weights and latents."""
         total = self.recipe.train.iterations
         return checkpoint.facts(self.folder, self.step, total, self.model, self.meta["data"])
+
+    @property
+    def factors(self) -> int:
+        """Latent factors of a frame of a video, for what is held beside it at the same d."""
+        shape = self.model.network.latent_shape
+        return shape[0] if len(shape) == 1 else FACTORS
 
     @property
     def plane(self) -> bool:
