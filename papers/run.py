@@ -28,13 +28,14 @@ import occlusion
 import reconstruction
 import sounds
 import textures
+import video
 from row import RESULTS, Row, Runner, measured
 
 EXPERIMENTS = {
     m.__name__: m
     for m in (
         objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes,
-        sounds, hearing,
+        sounds, hearing, video,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
@@ -60,6 +61,8 @@ def main() -> None:
     textures.GALLERY.write_text(textures.gallery(), "utf-8")
     if any(row.result.exists() for row in sounds.rows()):
         sounds.PAGE.write_text(sounds.page(), "utf-8")
+    if any(row.result.exists() for row in video.rows()):
+        video.PAGE.write_text(video.page(), "utf-8")
     print(f"table: {TABLE}")
 
 

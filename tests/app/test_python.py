@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import blobs
 
@@ -74,6 +75,14 @@ def test_a_copy_is_a_run(run: abprop.Run, tmp_path: Path):
 
 def test_a_report_can_be_written_again(run: abprop.Run):
     assert run.report() == run.folder / "report.html" and run.report().is_file()
+
+
+def test_a_report_shows_the_data_again_after_they_were_read(tmp_path: Path):
+    np.save(tmp_path / "x.npy", blobs(12))
+    run = abprop.fit(tmp_path / "x.npy", run=tmp_path / "r", verbose=False, iterations=2)
+    before = run.report().read_text("utf-8")
+    assert "reconstructions</h3>" in before and run.signals is not None
+    assert run.report().read_text("utf-8") == before
 
 
 def test_a_temporary_run_goes_when_the_program_ends_unless_it_was_saved(tmp_path: Path):

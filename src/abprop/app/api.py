@@ -68,8 +68,7 @@ class Run(_Run):
         """Write report.html into the run directory again; returns its path."""
         from abprop.report.pages import write_report
 
-        data = self._signals if self.source is None else self.source
-        return write_report(self.folder, data)
+        return write_report(self.folder, self.source)
 
 
 def load(
