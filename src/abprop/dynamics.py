@@ -30,7 +30,6 @@ from abprop.noise import Noise
 ORDERS = (1, 2, 3)
 SHRINKING = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
 SHOWN = 0.75  # of the path that candidates are fitted to
-SHORTEST = 12  # frames that tell anything
 RIDGE = 1e-4  # of the mean variance: frames may be fewer than factors
 BLOCK = 64  # frames whose noise is computed together
 
@@ -99,7 +98,7 @@ def fit(z: Tensor) -> Dynamics:
     """The system of a path, its order and shrinkage chosen on the last quarter of it.
 
     Args:
-        z: (T, d), T at least SHORTEST.
+        z: (T, d), T at least 12.
     """
     z = z.double().cpu()
     shown = int(SHOWN * len(z))

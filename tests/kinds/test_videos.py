@@ -40,22 +40,22 @@ def shots(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_video_is_one_signal_with_time_before_height_and_width(clip: Path) -> None:
+def test_a_videos_frames_are_examples_in_their_order(clip: Path) -> None:
     signals = read(clip)
-    assert signals.kind == "video" and signals.values.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
-    assert signals.about == {"fps": 12.5} and signals.names == ("clip",)
-    off = signals.values[0].astype(int) - np.moveaxis(moving(), 3, 0)
+    assert signals.kind == "video" and signals.values.shape == (FRAMES, 3, HEIGHT, WIDTH)
+    assert signals.about == {"fps": 12.5} and signals.names[:2] == ("000000", "000001")
+    off = signals.values.astype(int) - np.moveaxis(moving(), 3, 1)
     assert np.abs(off).mean() < 4
 
 
-def test_frame_by_frame_they_are_examples(clip: Path) -> None:
-    signals = read(clip, kind="frames")
-    assert signals.kind == "frames" and signals.values.shape == (FRAMES, 3, HEIGHT, WIDTH)
-    assert signals.about == {"fps": 12.5} and signals.names[:2] == ("000000", "000001")
-    np.testing.assert_array_equal(np.moveaxis(signals.values, 0, 1), read(clip).values[0])
+def test_in_space_and_time_it_is_one_signal_with_time_first(clip: Path) -> None:
+    signals = read(clip, kind="spacetime")
+    assert signals.kind == "spacetime" and signals.values.shape == (1, 3, FRAMES, HEIGHT, WIDTH)
+    assert signals.about == {"fps": 12.5} and signals.names == ("clip",)
+    np.testing.assert_array_equal(np.moveaxis(signals.values[0], 1, 0), read(clip).values)
 
 
-@pytest.mark.parametrize("kind", ["video", "frames"])
+@pytest.mark.parametrize("kind", ["spacetime", "video"])
 def test_arrays_and_folders_are_videos_where_it_is_said(kind: str, shots: Path) -> None:
     """They might as well be pictures in any order."""
     array, folder = read(moving(), kind=kind, rate=30), read(shots, kind=kind, rate=30)
@@ -65,29 +65,31 @@ def test_arrays_and_folders_are_videos_where_it_is_said(kind: str, shots: Path) 
     assert read(moving(), kind=kind).about == {"fps": 25.0}
 
 
-@pytest.mark.parametrize("kind", ["video", "frames"])
+@pytest.mark.parametrize("kind", ["spacetime", "video"])
 def test_frames_are_chosen_and_brought_to_a_size(kind: str, clip: Path, shots: Path) -> None:
     for source in (clip, shots, moving()):
         chosen = read(source, kind=kind, select="4:30", limit=20, size="16x12", channels="grey")
         assert chosen.values.shape in ((1, 1, 20, 12, 16), (20, 1, 12, 16))
         whole = read(source, kind=kind, size="16x12", channels="grey").values
-        part = whole[:, :, 4:24] if kind == "video" else whole[4:24]
+        part = whole[:, :, 4:24] if kind == "spacetime" else whole[4:24]
         np.testing.assert_array_equal(chosen.values, part)
 
 
 def test_a_gif_is_a_video_if_it_moves(tmp_path: Path) -> None:
     moves = save_video([np.moveaxis(moving(20), 3, 0)], tmp_path / "moves.gif", 25)
     Image.fromarray(moving()[0]).save(tmp_path / "stands.gif")
-    assert read(moves).values.shape == (1, 3, 20, HEIGHT, WIDTH)
+    assert read(moves).values.shape == (20, 3, HEIGHT, WIDTH)
     assert read(tmp_path / "stands.gif").kind == "texture"
     assert read(moves, kind="texture").note.endswith("has 20 frames; the first was taken")
 
 
 def test_what_is_no_video_is_said(clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is a video, no table; set data.kind to video or frames"):
+    with pytest.raises(
+        UserError, match=r"is a video, no table; set data.kind to video or spacetime"
+    ):
         read(clip, kind="table")
-    with pytest.raises(UserError, match=r"cannot be video"):
-        read(np.zeros((2, 5, 5, 5, 5)), kind="video")
+    with pytest.raises(UserError, match=r"cannot be spacetime"):
+        read(np.zeros((2, 5, 5, 5, 5)), kind="spacetime")
     (tmp_path / "not.mp4").write_text("no video")
     with pytest.raises(UserError, match=r"not.mp4' cannot be decoded as a video"):
         read(tmp_path / "not.mp4")
@@ -95,7 +97,7 @@ def test_what_is_no_video_is_said(clip: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 15])
 def test_a_clip_too_short_to_learn_from_is_refused(count: int) -> None:
-    signals = read(moving(count), kind="video")
+    signals = read(moving(count), kind="spacetime")
     with pytest.raises(UserError, match=f"has {count} frames?, too few to learn from"):
         resolve(compose(None), signals)
 
@@ -105,16 +107,16 @@ def test_holes_hide_the_same_of_one_signal_and_of_frames(clip: Path, tmp_path: P
     hidden[5:9, 4:12, 6:20] = True
     np.save(tmp_path / "holes.npy", hidden)
     for source in (clip, moving()):
-        for kind in ("video", "frames"):
+        for kind in ("spacetime", "video"):
             signals = read(source, kind=kind, masks=str(tmp_path / "holes.npy"))
             veil = signals.hidden
             assert veil is not None
-            told = veil[0, 0] if kind == "video" else veil[:, 0]
+            told = veil[0, 0] if kind == "spacetime" else veil[:, 0]
             np.testing.assert_array_equal(told, hidden)
 
 
 def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
-    signals = read(moving(), kind="video")
+    signals = read(moving(), kind="spacetime")
     recipe = resolve(compose(None), signals)
     parts = split(recipe, signals)
     crop = flat(recipe)["data.crop"]
@@ -124,7 +126,7 @@ def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
     for row, start in enumerate(starts[:4]):
         values = parts.train.values_of([row])[0]
         np.testing.assert_array_equal(values, signals.values[0][:, start : start + crop])
-    frames = read(moving(), kind="frames")
+    frames = read(moving(), kind="video")
     recipe = resolve(compose(None), frames)
     parts = split(recipe, frames)
     assert parts.heldout is None and parts.train.names == frames.names

@@ -1,4 +1,4 @@
-"""A run of a video, from the file to new ones: a map along time, and frame by frame."""
+"""A run of a video, from the file to new ones: frame by frame, and a map along time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from tiny import Command
 
 from abprop import fit, load
 from abprop.errors import UserError
 from abprop.files.videos import read_frames, save_video
+from abprop.noise import Noise
+from abprop.tasks.filming import linear
 
 FRAMES = 32
 
@@ -35,19 +36,19 @@ SMALL = {"model.channels": 8, "train.iterations": 30, "run.threads": 1}
 
 
 @pytest.fixture(scope="module")
-def video(clip: Path, tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("video") / "run"
-    return fit(clip, run=folder, sets=SMALL, verbose=False)
+def spacetime(clip: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("spacetime") / "run"
+    return fit(clip, run=folder, sets={**SMALL, "data.kind": "spacetime"}, verbose=False)
 
 
 @pytest.fixture(scope="module")
-def frames(clip: Path, tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("frames") / "run"
-    sets = {**SMALL, "data.kind": "frames", "model.latent": "4"}
+def video(clip: Path, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("video") / "run"
+    sets = {**SMALL, "model.latent": "4"}
     return fit(clip, run=folder, sets=sets, verbose=False)
 
 
-@pytest.fixture(params=["video", "frames"])
+@pytest.fixture(params=["spacetime", "video"])
 def run(request: pytest.FixtureRequest):
     return request.getfixturevalue(request.param)
 
@@ -72,9 +73,8 @@ def test_a_run_is_loaded_again_as_it_was(run) -> None:
     np.testing.assert_array_equal(load(run.folder).sample(frames=30), run.sample(frames=30))
 
 
-def test_without_a_length_single_frames_are_pictures(frames, video) -> None:
-    assert frames.sample(5).shape == (5, 3, 32, 32)
-    assert video.sample().shape == (1, 3, 120, 32, 32)
+def test_without_a_length_there_are_120_frames(run) -> None:
+    assert run.sample().shape == (1, 3, 120, 32, 32)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webm", "a.npz", "folder"])
@@ -92,14 +92,13 @@ def test_written_at_the_clips_rate(run, name: str, tmp_path: Path, abprop: Comma
     assert np.abs(np.moveaxis(film.values, 1, 0).astype(int) - made).mean() < 8
 
 
-def test_what_samples_are_not_is_said(video, frames) -> None:
-    for run in (video, frames):
-        with pytest.raises(UserError, match="of a video say --frames"):
-            run.sample(frames=20, size=(64, 64))
-        with pytest.raises(UserError, match="learned no sound"):
-            run.sample(seconds=3.0)
-        with pytest.raises(UserError, match="--frames"):
-            run.sample(frames=0)
+def test_what_samples_are_not_is_said(run) -> None:
+    with pytest.raises(UserError, match="of a video say --frames"):
+        run.sample(frames=20, size=(64, 64))
+    with pytest.raises(UserError, match="learned no sound"):
+        run.sample(seconds=3.0)
+    with pytest.raises(UserError, match="--frames"):
+        run.sample(frames=0)
 
 
 def test_pictures_do_not_move(tmp_path: Path) -> None:
@@ -109,10 +108,12 @@ def test_pictures_do_not_move(tmp_path: Path) -> None:
         run.sample(frames=20)
 
 
-def test_the_linear_system_is_that_of_the_latents(frames) -> None:
-    system = frames.dynamics
-    assert system.mean.shape == (4,) and system.radius < 1
-    torch.testing.assert_close(system.mean, frames.z.double().mean(0).cpu())
+def test_the_papers_way_is_a_linear_system(clip: Path, tmp_path: Path) -> None:
+    sets = {**SMALL, "model.motion": "linear", "model.latent": "4"}
+    run = fit(clip, run=tmp_path / "r", sets=sets, verbose=False)
+    path = linear(run.z, Noise(0, "path"))
+    frames = np.concatenate([run.decode(next(path)[None]) for _ in range(40)])
+    np.testing.assert_array_equal(np.moveaxis(frames, 0, 1), run.sample(frames=40)[0])
 
 
 def test_evaluate_holds_samples_against_the_clip(run) -> None:
@@ -133,7 +134,7 @@ def test_the_report_plays_the_clip_and_a_new_one(run) -> None:
     assert "sample ratio" in page
 
 
-@pytest.mark.parametrize("kind", ["frames", pytest.param("video", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["video", pytest.param("spacetime", marks=pytest.mark.slow)])
 def test_missing_frames_and_hidden_parts_are_recovered(
     kind: str, clip: Path, tmp_path: Path, abprop: Command
 ) -> None:
@@ -145,13 +146,13 @@ def test_missing_frames_and_hidden_parts_are_recovered(
     run = fit(clip, run=tmp_path / "r", sets=sets, verbose=False)
     answer = run.recover(draws=2)
     seen, told, std = run.signals.values, answer.mean, answer.std
-    if kind == "video":
+    if kind == "spacetime":
         seen, told, std = (np.moveaxis(x[0], 0, 1) for x in (seen, told, std))
     assert told.shape == (FRAMES, 3, 32, 32)
     gone = np.broadcast_to(hidden[:, None], told.shape)
     np.testing.assert_array_equal(told[~gone], seen[~gone])
     assert np.isfinite(std[gone]).all() and std[gone].mean() > 0
-    if kind == "video":
+    if kind == "spacetime":
         done = abprop("recover", run.folder, "--draws", 2, "-o", tmp_path / "back.mp4")
         assert done.code == 0, done.err
         assert read_frames(tmp_path / "back.mp4", "it", lambda p, _: p).values.shape[0] == FRAMES

@@ -187,6 +187,11 @@ class ModelKeys(_Section):
         "gaussian",
         "how data scatter about f(z): gaussian, or spectral (sounds: powers about their variance)",
     )
+    motion: Literal["blocks", "linear"] = _key(
+        "blocks",
+        "video: how factors move in new ones: blocks of the clip's own path that fit each other, "
+        "or linear (the paper's auto-regression)",
+    )
     residual: Literal["auto", "correlated", "white"] = _key(
         "auto",
         "what f leaves over, when hidden parts are recovered: correlated, or white (the "

@@ -12,10 +12,11 @@ from abprop.tasks.explaining import (
     slerp,
     spread,
 )
-from abprop.tasks.filming import filmed, moved
+from abprop.tasks.filming import MOTIONS, filmed, moved
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
+    "MOTIONS",
     "Recovered",
     "canvas",
     "corners",

@@ -1,4 +1,8 @@
-"""Videos: f of a path that a linear system draws, or of tiles of a map along time.
+"""Videos: f of a path of factors, a frame for each, or of tiles of a map along time.
+
+    linear    a new path of a linear system (see `dynamics`)
+    blocks    stretches of the clip's own path, each chosen to fit those around it (see
+              `priors.markov`), fading into each other
 
 Noise is keyed by the number of the frame, so that a longer video begins like a shorter one; frames
 are made in canonical blocks, so that memory does not grow with their number.
@@ -6,18 +10,20 @@ are made in canonical blocks, so that memory does not grow with their number.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from itertools import islice
 
 import torch
 from torch import Tensor
 
-from abprop.dynamics import Dynamics
+from abprop.dynamics import fit
 from abprop.model import Model
 from abprop.noise import Noise
+from abprop.priors import Markov
 from abprop.tasks.drawing import Window, generate, tiles
 
 BLOCK = 32  # frames made together
+STRETCH = 16  # frames of a stretch, a quarter of them at either end shared with others
 
 
 def filmed(model: Model, window: Window, frames: int) -> Iterator[Tensor]:
@@ -27,11 +33,35 @@ def filmed(model: Model, window: Window, frames: int) -> Iterator[Tensor]:
 
 
 @torch.no_grad()
-def moved(
-    model: Model, dynamics: Dynamics, frames: int, noise: Noise, draw: int = 0
-) -> Iterator[Tensor]:
-    """The same of frames f(z_t), z_t a new path of the system."""
-    path, like = dynamics.path(noise, draw), model.likelihood.sigma
+def moved(model: Model, path: Iterator[Tensor], frames: int) -> Iterator[Tensor]:
+    """The same of frames f(z_t), the path z_t (d,) coming one by one."""
+    like = model.likelihood.sigma
     for begin in range(0, frames, BLOCK):
-        z = torch.stack([*islice(path, BLOCK)]).to(like)
+        z = torch.stack([*itertools.islice(path, BLOCK)]).to(like)
         yield generate(model, z, chunk=BLOCK).movedim(0, 1)[:, : frames - begin]
+
+
+def linear(z: Tensor, noise: Noise, draw: int = 0) -> Iterator[Tensor]:
+    """A new path like z (T, d), by a linear system fitted to it, for ever."""
+    return fit(z).path(noise, draw)
+
+
+def blocks(z: Tensor, noise: Noise, draw: int = 0) -> Iterator[Tensor]:
+    """A new path of stretches of z (T, d), for ever."""
+    prior = stretches(z)
+    for begin in itertools.count(0, BLOCK):
+        yield from prior.draw(noise, 1, (BLOCK,), (begin,), draw)[0].T
+
+
+def stretches(z: Tensor) -> Markov:
+    """The prior over paths whose blocks are stretches of this one."""
+    length = min(STRETCH, max(4, len(z) // 4 * 2))
+    # A map one frame longer than a block has two of them: every second map has all.
+    maps = z.unfold(0, length + 1, 2)
+    prior = Markov((z.shape[1], length + 1))
+    prior.update(maps, 1.0)
+    prior.remember(maps, 2.0 * torch.arange(len(maps))[:, None])
+    return prior
+
+
+MOTIONS = {"blocks": blocks, "linear": linear}

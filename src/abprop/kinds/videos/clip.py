@@ -27,15 +27,15 @@ class Moving(Images):
     """Frames in their order, of a video file, a folder of pictures or an array."""
 
     moves, judge = True, "video"
-    others = ("video", "frames")  # what a video may be
+    others = ("video", "spacetime")  # what a video may be
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Never: an array of pictures may be anything; data.kind says that it moves."""
         return False
 
     def takes(self, path: Path) -> bool:
-        """Folders and zips of pictures too, where it was said that these are frames."""
-        return self.reads(path) or path.is_dir() or path.suffix.lower() == ".zip"
+        """All videos, and folders and zips of pictures, where it was said that these are frames."""
+        return path.is_dir() or path.suffix.lower() in (*videos.SUFFIXES, ".zip")
 
     def read(self, path: Path, request: Request) -> Raw:
         """See `Kind.read`; a folder's frames are in the order of their names."""

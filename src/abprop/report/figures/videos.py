@@ -17,6 +17,10 @@ from abprop.report.page import Figure
 from abprop.run import Run
 from abprop.say import quiet
 
+HOW = {
+    "linear": "; its factors move by a linear system.",
+    "blocks": ": stretches of the clip's path that fit each other, made anew by f.",
+}
 SECONDS = 4.0  # that are played
 STRIP, WIDTH = 12, 1200  # frames side by side, and pixels that they take at most
 
@@ -42,8 +46,7 @@ def moved(run: Run) -> Shown:
     """A new video, and its scores beside the clip."""
     count = _count(run)
     made = run.scale.to_model(run.sample(1, frames=count))[0]
-    words = "A new video, not chosen"
-    words += "." if run.kind.cuts else f"; its {run.factors} factors move by a linear system."
+    words = f"A new video, not chosen{HOW[run.recipe.model.motion] if not run.kind.cuts else '.'}"
     shown = _figure(run, "A sample", words, made)
     signals = own(run)
     real = None if signals is None else videos.moving(signals, quiet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from abprop import checkpoint, tasks
 from abprop.data import ASIDE, Signals
-from abprop.dynamics import SHORTEST, Dynamics, fit
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Posterior, judged, recovery
 from abprop.files import sounds
@@ -41,18 +39,18 @@ class Run(Learned):
     ) -> np.ndarray:  # fmt: skip
         """New signals, (n, C, *size) in data units and dtype; of a sound (n, C, T) at `rate`.
 
-        Of a video (n, C, frames, H, W); single frames of one that was learned frame by frame, if
-        `frames` is None.
+        Of a video (n, C, frames, H, W).
 
         Args:
-            n: how many; 64 for vector latents, 1 for maps.
+            n: how many; 64 for vector latents, 1 for maps and videos.
             size, seed: lengths of a map's signal (height, width); another seed, other signals.
             tile: signals of a map whose opposite edges fit.
             seconds: length of a sound; else SECONDS.
-            frames: length of a video; else FRAMES, where a map along time was learned.
+            frames: length of a video; else FRAMES.
         """
         model, noise = self.model, Noise(seed, "draws")
-        n = whole("n (-n)", (1 if model.network.stationary else 64) if n is None else n, 1)
+        one = model.network.stationary or self.kind.moves
+        n = whole("n (-n)", (1 if one else 64) if n is None else n, 1)
         if self.rate and (size is not None or tile):
             raise UserError("--size and --tile are for pictures; of a sound say --seconds")
         if self.endless:
@@ -60,13 +58,13 @@ class Run(Learned):
             return np.stack([np.concatenate(list(blocks), 1) for blocks in draws])
         if seconds is not None:
             raise UserError("--seconds: this run learned no sound that goes on and on")
-        if self.kind.moves and (frames is not None or model.network.stationary):
+        if self.kind.moves:
             if size is not None or tile:
                 raise UserError("--size and --tile are for pictures; of a video say --frames")
             videos = (self.filmed(frames, seed=seed, draw=i) for i in range(n))
             return np.stack([np.concatenate(list(blocks), 1) for blocks in videos])
         if frames is not None:
-            raise UserError("--frames: this run learned no video; set data.kind=video or frames")
+            raise UserError("--frames: this run learned no video; set data.kind=video")
         if not (model.network.stationary or tile):
             x = tasks.sample(model, n, noise, size=size, chunk=self._chunk)
             return self._data(x, Noise(seed, "phases"))
@@ -111,17 +109,11 @@ class Run(Learned):
             map_ = tasks.endless(self.model, draw + 1, noise, self.shape[1:])[draw]
             blocks = tasks.filmed(self.model, map_, frames)
         else:
-            blocks = tasks.moved(self.model, self.dynamics, frames, Noise(seed, "path"), draw)
+            z = self.z[: len(self.names)]
+            path = tasks.MOTIONS[self.recipe.model.motion](z, Noise(seed, "path"), draw)
+            blocks = tasks.moved(self.model, path, frames)
         for x in blocks:
             yield self._data(x[None])[0]
-
-    @cached_property
-    def dynamics(self) -> Dynamics:
-        """The linear system that the latents of a video's frames follow."""
-        if len(self.names) < SHORTEST:
-            count = len(self.names)
-            raise UserError(f"{count} frames do not tell how they move; give a longer clip")
-        return fit(self.z[: len(self.names)])
 
     @property
     def endless(self) -> bool:
@@ -136,7 +128,7 @@ class Run(Learned):
         """
         if self.endless and frames is None:
             return ".wav"
-        if self.kind.moves and seconds is None and (frames or self.model.network.stationary):
+        if self.kind.moves and seconds is None:
             return ".mp4" if self.scale.dtype == "uint8" else ".npy"
         return ""
 
