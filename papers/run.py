@@ -29,13 +29,14 @@ import reconstruction
 import sounds
 import textures
 import video
+import watching
 from row import RESULTS, Row, Runner, measured
 
 EXPERIMENTS = {
     m.__name__: m
     for m in (
         objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes,
-        sounds, hearing, video,
+        sounds, hearing, video, watching,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"

@@ -346,6 +346,9 @@ def test_the_presets_that_come_along():
         "sound",
         "sounds",
         "waveform",
+        "video",
+        "spacetime",
+        "paper-video",
     }
     assert found.keys() >= shipped
     assert all(len(description) > 20 for description in found.values())
