@@ -15,7 +15,7 @@ from abprop.files.videos import read_frames, save_video
 from abprop.noise import Noise
 from abprop.tasks.filming import linear
 
-FRAMES = 32
+FRAMES = 24
 
 
 def moving() -> np.ndarray:
@@ -32,13 +32,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_video([moving()], tmp_path_factory.mktemp("clip") / "spot.mp4", 20)
 
 
-SMALL = {"model.channels": 8, "train.iterations": 30, "run.threads": 1}
+SMALL = {"model.channels": 8, "train.iterations": 15, "run.threads": 1}
 
 
 @pytest.fixture(scope="module")
 def spacetime(clip: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("spacetime") / "run"
-    return fit(clip, run=folder, sets={**SMALL, "data.kind": "spacetime"}, verbose=False)
+    few = {"data.kind": "spacetime", "data.limit": 18, "data.crop": 12}
+    return fit(clip, run=folder, sets={**SMALL, **few}, verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_without_a_length_there_are_120_frames(run) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webm", "a.npz", "folder"])
-def test_written_at_the_clips_rate(run, name: str, tmp_path: Path, abprop: Command) -> None:
-    done = abprop("sample", run.folder, "--frames", 24, "-o", tmp_path / name)
+def test_written_at_the_clips_rate(video, name: str, tmp_path: Path, abprop: Command) -> None:
+    done = abprop("sample", video.folder, "--frames", 24, "-o", tmp_path / name)
     assert done.code == 0 and done.err.startswith("1 video: ")
     path = tmp_path / name
     path = path if path.suffix else path / "sample-0.mp4"
-    made = run.sample(1, frames=24)[0]
+    made = video.sample(1, frames=24)[0]
     if path.suffix == ".npz":
         np.testing.assert_array_equal(np.load(path)["frames"], np.moveaxis(made, 0, -1))
         return
@@ -140,7 +141,7 @@ def test_missing_frames_and_hidden_parts_are_recovered(
 ) -> None:
     """A frame that is gone, and a corner of some: known are all others."""
     hidden = np.zeros((FRAMES, 32, 32), bool)
-    hidden[10], hidden[20:24, :16, :16] = True, True
+    hidden[10], hidden[16:20, :16, :16] = True, True
     np.save(tmp_path / "holes.npy", hidden)
     sets = {**SMALL, "data.kind": kind, "data.masks": str(tmp_path / "holes.npy")}
     run = fit(clip, run=tmp_path / "r", sets=sets, verbose=False)
@@ -162,7 +163,7 @@ def test_missing_frames_and_hidden_parts_are_recovered(
 def test_resuming_gives_the_same_bytes(clip: Path, tmp_path: Path, abprop: Command) -> None:
     sets = [
         w
-        for k, v in {**SMALL, "train.iterations": 6, "data.crop": 20}.items()
+        for k, v in {**SMALL, "train.iterations": 6, "data.crop": 14}.items()
         for w in ("--set", f"{k}={v}")
     ]
     whole = abprop("fit", clip, "--run", tmp_path / "a", *sets, "--json")
