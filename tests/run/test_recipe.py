@@ -58,6 +58,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "model.sigma": ("0.25", 0.25),
     "model.prior": ('"standard"', "standard"),
     "model.likelihood": ("spectral", "spectral"),
+    "model.motion": ("linear", "linear"),
     "model.residual": ("white", "white"),
     "infer.kernel": ("gradient", "gradient"),
     "infer.chains": ("2", 2),

@@ -117,7 +117,9 @@ class DataKeys(_Section):
     kind: Annotated[str, _one_of(KINDS, "auto")] = _key(
         "auto", f"kind of data: auto (found out and printed), {', '.join(KINDS)}"
     )
-    size: Size | None = _key(None, "pictures are cropped and resized to this, WxH; else as is")
+    size: Size | None = _key(
+        None, "pictures, frames are cropped and resized to this, WxH; else as is"
+    )
     select: Select | None = _key(None, "use only these examples, e.g. 0:300 or 3,17,42")
     limit: Positive | None = _key(None, "use at most so many examples, the first ones")
     columns: Text | None = _key(None, "table: use only these columns, e.g. age,income")
@@ -132,7 +134,9 @@ class DataKeys(_Section):
         None, "hide by a rule: P.5 patches, S.05 entries, M20 block, C.3 clouds"
     )
     rate: Positive | None = _key(
-        None, "sound: samples a second to learn at; else the file's, divided to at most 24000"
+        None,
+        "sound: samples a second to learn at; else the file's, divided to at most 24000; video: "
+        "frames a second of a folder or an array; else 25",
     )
     seconds: Annotated[float, Field(gt=0)] | None = _key(
         None, "sounds: how long each is, cut at the end or followed by silence; else as all are"
@@ -159,9 +163,9 @@ class DataKeys(_Section):
         None, "add copies shifted by so many pixels four ways; 0: none; else chosen"
     )
     crop: Positive | None = _key(
-        None, "texture, sound: pixels on a side of a crop, or frames of it; else chosen"
+        None, "texture, sound, spacetime: pixels on a side of a crop, or frames; else chosen"
     )
-    crops: Positive | None = _key(None, "texture, sound: how many crops; else chosen")
+    crops: Positive | None = _key(None, "texture, sound, spacetime: how many crops; else chosen")
 
 
 class ModelKeys(_Section):

@@ -20,7 +20,7 @@ class Video(Moving):
     """The frames of one clip in their order."""
 
     name, one, many, preset = "video", "frame", "frames", "video"
-    figures = ("filmed", "played", "moved", "reconstructions")
+    figures = ("filmed", "played", "moved")
 
     def reads(self, path: Path) -> bool:
         """Video files, and a .gif of several frames."""
