@@ -123,6 +123,7 @@ def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
     assert parts.train.shape == (3, crop, HEIGHT, WIDTH) and parts.places is not None
     starts = parts.places[:, 0].tolist()
     assert sorted(starts) == list(range(FRAMES - crop + 1)) and not parts.places[:, 1:].any()
+    assert recipe.model.channels == 16, "a kind's own choice stands before the general rule"
     for row, start in enumerate(starts[:4]):
         values = parts.train.values_of([row])[0]
         np.testing.assert_array_equal(values, signals.values[0][:, start : start + crop])

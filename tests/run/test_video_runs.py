@@ -153,10 +153,9 @@ def test_missing_frames_and_hidden_parts_are_recovered(
     gone = np.broadcast_to(hidden[:, None], told.shape)
     np.testing.assert_array_equal(told[~gone], seen[~gone])
     assert np.isfinite(std[gone]).all() and std[gone].mean() > 0
-    if kind == "spacetime":
-        done = abprop("recover", run.folder, "--draws", 2, "-o", tmp_path / "back.mp4")
-        assert done.code == 0, done.err
-        assert read_frames(tmp_path / "back.mp4", "it", lambda p, _: p).values.shape[0] == FRAMES
+    done = abprop("recover", run.folder, "--draws", 2, "-o", tmp_path / "back.mp4")
+    assert done.code == 0, done.err
+    assert read_frames(tmp_path / "back.mp4", "it", lambda p, _: p).values.shape[0] == FRAMES
 
 
 @pytest.mark.slow

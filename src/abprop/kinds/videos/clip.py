@@ -81,7 +81,12 @@ class Moving(Images):
     def write(
         self, x: np.ndarray, path: Path, names: Sequence[str] | None, about: Mapping[str, Any]
     ) -> str:
-        """See `Kind.write`; several videos (n, C, T, H, W) go into a folder."""
+        """See `Kind.write`; several videos (n, C, T, H, W) go into a folder.
+
+        Frames (T, C, H, W) are a video where the file's name says so, else pictures.
+        """
+        if x.ndim == 4 and path.suffix.lower() in videos.SUFFIXES:
+            x = np.moveaxis(x, 0, 1)[None]
         if x.ndim == 4:
             return super().write(x, path, names, about)
         if path.suffix and len(x) > 1:
