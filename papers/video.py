@@ -27,7 +27,7 @@ SIZE, FRAMES = 64, 120
 WAYS = {
     "": ("--set", "data.kind=video", "--set", "train.iterations=1000"),
     "-linear": ("--set", "data.kind=video", "--set", "train.iterations=1000",
-                "--set", "model.motion=linear"),
+                "--set", "model.motion=linear", "--set", "model.latent=20"),
     "-spacetime": ("--set", "data.kind=spacetime", "--set", "train.iterations=600"),
 }  # so that a busy machine does not learn less  # fmt: skip
 SHOWN, GAP = 12, 6  # frames side by side, and pixels between two strips

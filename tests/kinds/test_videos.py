@@ -131,4 +131,4 @@ def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
     recipe = resolve(compose(None), frames)
     parts = split(recipe, frames)
     assert parts.heldout is None and parts.train.names == frames.names
-    assert recipe.model.latent == "10" and recipe.data.mirror == "no" and recipe.data.shift == 0
+    assert recipe.model.latent == "20" and recipe.data.mirror == "no" and recipe.data.shift == 0

@@ -12,7 +12,8 @@ from abprop.kinds.base import Asked
 from abprop.kinds.videos.clip import PICTURES, Moving, several
 from abprop.say import counted
 
-FACTORS = 20  # the paper's
+FACTORS = 40  # of a frame, and half as many as there are frames at most
+SIGMA = 0.05  # noise of frames whose factors tell their drops and sparks too
 FEWEST = 12  # frames that tell how they move
 
 
@@ -35,6 +36,8 @@ class Video(Moving):
                 f"move; give one of at least {FEWEST}, or set data.kind=images"
             )
         latent = asked["model.latent"]
-        few = str(min(FACTORS, len(seen) // 4)) if latent == "auto" else latent
+        few = str(min(FACTORS, len(seen) // 2)) if latent == "auto" else latent
         own = {"data.mirror": "no", "data.shift": 0, "data.holdout": 0.0, "model.latent": few}
+        if asked["model.sigma"] is None:
+            own["model.sigma"] = SIGMA
         return super().choices({**asked, **own}, seen) | own
