@@ -49,7 +49,7 @@ class Moving:
     def __init__(self, clip: Tensor) -> None:
         frames, *sides = clip.shape[1:]
         count = max(2, min(MOST, frames // LENGTH))
-        self.length = frames // count
+        self.count, self.length = count, frames // count
         if self.length < SHORTEST or min(sides) < SMALLEST:
             raise UserError(
                 f"a clip of {frames} frames of {sides[1]}x{sides[0]} is too small to be judged: "
@@ -117,7 +117,7 @@ class Moving:
     def _newness(self) -> Tensor:
         """Mean distance of a piece's windows to the nearest beyond the piece."""
         at, found = torch.arange(self.windows.shape[1]), []
-        for begin in range(0, self.length * 2, self.length):
+        for begin in range(0, self.count * self.length, self.length):
             beyond = (at <= begin - 2 * APART) | (at >= begin + self.length)
             own = (at >= begin) & (at < begin + self.length - 2 * APART)
             found += [nearest(w[own], w[beyond]) for w in self.windows]
