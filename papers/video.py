@@ -81,11 +81,11 @@ Written by `python papers/run.py --data $DATA --only video`: seed 0, no sample c
 real-to-real: 1 is another piece of the clip, and the largest of four distances counts
 (docs/results.md says what they are; `tempo` is that of flicker and of motion that freezes).
 `copies`: 1 is as new as another piece, 0 a copy. `lds` is a linear dynamic system of as many
-principal components as the run has factors for a frame. By default factors go along stretches of the clip's own path; `linear` is the paper's
-way, a linear system of 20 factors; `spacetime` a generator of space and time. The clips
-(DynTex: R. Peteri, S. Fazekas, M. J. Huiskes, DynTex: A comprehensive database of dynamic textures,
-2010; the flame's origin is not stated) are not free to publish: below are samples, and
-`papers/runs/video-*/strips.png` has the clip's frames above them.
+principal components as the run has factors for a frame. By default factors go along stretches of
+the clip's own path; `linear` is the paper's way, a linear system of 20 factors; `spacetime` a
+generator of space and time. The clips (DynTex: R. Peteri, S. Fazekas, M. J. Huiskes, DynTex: A
+comprehensive database of dynamic textures, 2010; the flame's origin is not stated) are not free to
+publish: below are samples, and `papers/runs/video-*/strips.png` has the clip's frames above them.
 
 | clip | sample | tempo | copies | repeats | lds | phases | loop | largest |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
