@@ -132,3 +132,22 @@ def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
     parts = split(recipe, frames)
     assert parts.heldout is None and parts.train.names == frames.names
     assert recipe.model.latent == "20" and recipe.data.mirror == "no" and recipe.data.shift == 0
+
+
+def test_what_is_transparent_and_what_a_mask_hides_are_both_hidden(tmp_path: Path) -> None:
+    """At another size than the file's."""
+    x = np.arange(WIDTH)[None].repeat(HEIGHT, 0)
+    pictures = []
+    for frame in moving(20):
+        alpha = np.where(x < 8, 0, 255).astype(np.uint8)
+        pictures.append(Image.fromarray(np.dstack((frame, alpha)), "RGBA"))
+    path = tmp_path / "a.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=40, disposal=2)
+    hidden = np.zeros((20, HEIGHT, WIDTH), bool)
+    hidden[3, 12:, 16:] = True
+    np.save(tmp_path / "holes.npy", hidden)
+    signals = read(path, masks=str(tmp_path / "holes.npy"), size="16x12")
+    veil = signals.hidden
+    assert veil is not None and veil.shape == (20, 1, 12, 16)
+    assert veil[:, 0, :, :3].all() and veil[3, 0, 7:, 9:].all()
+    assert not veil[4, 0, :, 6:].any() and not veil[3, 0, :5, 6:].any()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from abprop.checkpoint.files import TEMPORARY
 from abprop.errors import UserError
 from abprop.files.limits import check_memory, quoted, reason
+from abprop.files.write import replacing
 
 SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav")
 FLOATS = ("FLOAT", "DOUBLE")
@@ -133,18 +131,8 @@ def save_sound(blocks: Iterable[np.ndarray], path: Path, rate: int, subtype: str
     known = _known(form, rate)
     held = soundfile.check_format(form, subtype)
     kept = subtype if held else soundfile.default_subtype(form) or subtype
-    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, RuntimeError, TypeError) as temporary:
         _write(in_blocks(blocks, rate, known), temporary, known, kept, form)
-        os.replace(temporary, path)
-    except (OSError, RuntimeError, TypeError) as error:
-        raise UserError(
-            f"{quoted(path)} cannot be written ({reason(error)}); choose another format or folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # what it lies in may be no folder
-            temporary.unlink(missing_ok=True)
     return path
 
 

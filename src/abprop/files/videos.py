@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abprop.checkpoint.files import TEMPORARY
 from abprop.errors import UserError
 from abprop.files.entries import regular
 from abprop.files.limits import BATCH, check_memory, check_pixels, plain, quoted, reason
 from abprop.files.pictures import Picture
+from abprop.files.write import replacing
 
 if TYPE_CHECKING:
     import av.container
@@ -268,18 +267,8 @@ def save_video(blocks: Iterable[np.ndarray], path: Path, rate: float) -> Path:
         raise UserError(f"{quoted(path)}: {suffix} is not written; use {', '.join(SUFFIXES)}")
     if not 1 / _TICKS < rate < _TICKS:
         raise UserError(f"{quoted(path)}: {rate} frames a second cannot be written; take another")
-    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, av.FFmpegError) as temporary:
         _write(_images(blocks, quoted(path), suffix not in _CODECS), temporary, suffix, rate)
-        os.replace(temporary, path)
-    except (OSError, av.FFmpegError) as error:
-        raise UserError(
-            f"{quoted(path)} cannot be written ({reason(error)}); choose another format or folder"
-        ) from error
-    finally:
-        with suppress(OSError):  # its folder may be none
-            temporary.unlink()
     return path
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -12,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from abprop.checkpoint import write_bytes
+from abprop.checkpoint.files import TEMPORARY
 from abprop.errors import UserError
 from abprop.files.limits import quoted, reason
 
@@ -120,6 +123,31 @@ def put(path: Path, encode: Encode) -> Path:
         cause = error.__cause__ if isinstance(error, UserError) and error.__cause__ else error
         raise UserError(f"{quoted(path)} cannot be written ({reason(cause)})") from error
     return path
+
+
+@contextmanager
+def replacing(path: Path, *errors: type[Exception]) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place once all is written, its folder made.
+
+    Args:
+        path: where to.
+        errors: what an encoder raises of its own; each becomes one line.
+
+    Raises:
+        UserError: it cannot be written; an old one is untouched and nothing is left behind.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except (OSError, *errors) as error:
+        raise UserError(
+            f"{quoted(path)} cannot be written ({reason(error)}); choose another format or folder"
+        ) from error
+    finally:
+        with suppress(OSError):  # what it lies in may be no folder
+            temporary.unlink()
 
 
 def _png_holds(x: np.ndarray) -> bool:

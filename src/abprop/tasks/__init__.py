@@ -12,7 +12,7 @@ from abprop.tasks.explaining import (
     slerp,
     spread,
 )
-from abprop.tasks.filming import MOTIONS, filmed, moved
+from abprop.tasks.filming import MOTIONS, moved
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "corners",
     "draw",
     "endless",
-    "filmed",
     "generate",
     "interpolate",
     "latent_grid",

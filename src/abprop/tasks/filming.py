@@ -1,4 +1,4 @@
-"""Videos: f of a path of factors, a frame for each, or of tiles of a map along time.
+"""Videos: f of a path of factors, a frame for each.
 
     linear    a new path of a linear system (see `dynamics`)
     blocks    stretches of the clip's own path, each chosen to fit those around it (see
@@ -20,21 +20,16 @@ from abprop.dynamics import fit
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.priors import Markov
-from abprop.tasks.drawing import Window, generate, tiles
+from abprop.tasks.drawing import generate
 
 BLOCK = 32  # frames made together
 STRETCH = 16  # frames of a stretch, a quarter of them at either end shared with others
 
 
-def filmed(model: Model, window: Window, frames: int) -> Iterator[Tensor]:
-    """A video of so many frames, block by block (C, t, H, W); `window` gives the map along time."""
-    for _, x in tiles(model, window, (frames,)):
-        yield x
-
-
 @torch.no_grad()
 def moved(model: Model, path: Iterator[Tensor], frames: int) -> Iterator[Tensor]:
-    """The same of frames f(z_t), the path z_t (d,) coming one by one."""
+    """A video of so many frames f(z_t), block by block (C, t, H, W); the path z_t (d,) comes one by
+    one."""
     like = model.likelihood.sigma
     for begin in range(0, frames, BLOCK):
         z = torch.stack([*itertools.islice(path, BLOCK)]).to(like)

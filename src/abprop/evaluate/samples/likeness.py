@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,30 @@ def likeness(found: Ratios, noise: Ratios, key: str) -> Likeness:
         above = noise[key] - 1
         told["noise_ratio"] = (found[key] - 1) / above if above > 0 else np.nan
     return {**told, "ratios": {name: v for name, v in found.items() if name not in told}}
+
+
+def beside(
+    ratios: Callable[[Any], Ratios],
+    samples: Iterable[Any],
+    rival: Callable[[str, int], Any],
+    rivals: Sequence[str],
+    key: str,
+) -> tuple[Likeness, dict[str, Ratios]]:
+    """Samples as a score, and a row for each of others' works, both held against one material.
+
+    Args:
+        ratios: of one sample, or one of others' works.
+        samples: of the run.
+        rival: what others make, by name and seed; "phase" is noise with the material's spectrum.
+        rivals: names of those that shall have a row.
+        key: see `likeness`.
+    """
+    found = mean([ratios(x) for x in samples])
+    rows = {
+        name: mean([ratios(rival(name, seed)) for seed in SEEDS])
+        for name in dict.fromkeys(("phase", *rivals))
+    }
+    return likeness(found, rows["phase"], key), {name: rows[name] for name in rivals}
 
 
 def mean(told: Sequence[Ratios]) -> Ratios:

@@ -12,7 +12,7 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Signals
 from abprop.errors import UserError
-from abprop.evaluate.samples.likeness import SEEDS, Likeness, likeness, mean, verdict
+from abprop.evaluate.samples.likeness import SEEDS, Likeness, beside, verdict
 from abprop.measures import Clip, Ratios
 from abprop.say import Say
 
@@ -78,11 +78,10 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
         return {}, {}
     progress("comparing samples with the clip")
     samples = min(values.shape[1], round(LONGEST * rate))
-    own = [run.sample(1, seed=seed, seconds=samples / rate)[0] for seed in SEEDS]
-    found = mean([real.ratios(heard(x)) for x in own])
-    rows = {}
-    for name in dict.fromkeys(("phase", *rivals)):
-        made = (baselines.sound(name, values, rate, samples, seed) for seed in SEEDS)
-        rows[name] = mean([real.ratios(heard(x)) for x in made])
-    told = likeness(found, rows["phase"], "sample_ratio")
-    return told, {name: rows[name] for name in rivals}
+    return beside(
+        lambda x: real.ratios(heard(x)),
+        (run.sample(1, seed=seed, seconds=samples / rate)[0] for seed in SEEDS),
+        lambda name, seed: baselines.sound(name, values, rate, samples, seed),
+        rivals,
+        "sample_ratio",
+    )

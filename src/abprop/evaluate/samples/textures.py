@@ -12,7 +12,7 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Scale, Signals
 from abprop.errors import UserError
-from abprop.evaluate.samples.likeness import SEEDS, Likeness, likeness, mean, verdict
+from abprop.evaluate.samples.likeness import SEEDS, Likeness, beside, verdict
 from abprop.measures import Material, Ratios
 from abprop.measures.patches import coarser, cut
 from abprop.say import Say
@@ -64,19 +64,15 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
     if real is None:
         return {}, {}
     progress("comparing samples with the picture")
-    size = tuple(min(LARGEST, n) for n in picture.shape[1:])
-    own = [run.sample(1, size=size, seed=seed)[0] for seed in SEEDS]
-    found = mean([real.ratios(as_shown(run.scale.to_model(x))) for x in own])
-    wanted = dict.fromkeys(("phase", *rivals))
-    rows = {name: _rival(real, name, size) for name in wanted}
-    told = likeness(found, rows["phase"], "portilla_simoncelli")
-    return told, {name: rows[name] for name in rivals}
-
-
-def _rival(real: Material, name: str, size: tuple[int, ...]) -> Ratios:
-    picture, (height, width) = real.picture, size
-    made = (baselines.texture(name, picture.numpy(), (height, width), seed) for seed in SEEDS)
-    return mean([real.ratios(as_shown(x)) for x in made])
+    height, width = (min(LARGEST, n) for n in picture.shape[1:])
+    size = height, width
+    return beside(
+        lambda x: real.ratios(as_shown(x)),
+        (run.scale.to_model(run.sample(1, size=size, seed=seed)[0]) for seed in SEEDS),
+        lambda name, seed: baselines.texture(name, real.picture.numpy(), size, seed),
+        rivals,
+        "portilla_simoncelli",
+    )
 
 
 def as_shown(x: np.ndarray) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from abprop import baselines
 from abprop.data import Scale, Signals
 from abprop.errors import UserError
-from abprop.evaluate.samples.likeness import SEEDS, Likeness, likeness, mean, verdict
+from abprop.evaluate.samples.likeness import SEEDS, Likeness, beside, verdict
 from abprop.measures import Moving, Ratios
 from abprop.say import Say
 
@@ -90,11 +90,10 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
     progress("comparing samples with the clip")
     source = clip(run.signals)
     frames = source.shape[1]
-    own = [run.scale.to_model(run.sample(1, seed=seed, frames=frames))[0] for seed in SEEDS]
-    found = mean([real.ratios(shown(x)) for x in own])
-    rows = {}
-    for name in dict.fromkeys(("phase", *rivals)):
-        made = (baselines.video(name, source.numpy(), frames, s, run.factors) for s in SEEDS)
-        rows[name] = mean([real.ratios(shown(x)) for x in made])
-    told = likeness(found, rows["phase"], "sample_ratio")
-    return told, {name: rows[name] for name in rivals}
+    return beside(
+        lambda x: real.ratios(shown(x)),
+        (run.scale.to_model(run.sample(1, seed=seed, frames=frames))[0] for seed in SEEDS),
+        lambda name, seed: baselines.video(name, source.numpy(), frames, seed, run.factors),
+        rivals,
+        "sample_ratio",
+    )

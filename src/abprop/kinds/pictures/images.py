@@ -75,9 +75,9 @@ class Images(Kind):
                         note = f"{file.where} has {picture.frames} frames; the first was taken"
                     shape = picture.values.shape
                     hidden = None if mask is None else mask(i, row, names[row], shape)
-                    yield _uniform(picture, hidden, request, file.where), file.where
+                    yield seen_through(picture, hidden, request, file.where), file.where
 
-            values, hidden = _stack(pictures(), len(files), quoted(path))
+            values, hidden = stack(pictures(), len(files), quoted(path))
         kind = (self.alone if len(entries) == 1 else self.name) if request.kind == "auto" else (
             request.kind
         )  # fmt: skip
@@ -92,21 +92,10 @@ class Images(Kind):
         mask: Mask | None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """See `Kind.stacked`; brought to one size and number of channels."""
-        return self.pictures(arranged, rows, where, request, mask)
-
-    def pictures(
-        self,
-        arranged: np.ndarray,
-        rows: np.ndarray,
-        where: str,
-        request: Request,
-        mask: Mask | None,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The same for whatever consists of pictures."""
         if request.size is None and request.channels == "keep":
             return native_rows(arranged, rows, where, mask)
         pictures = _resized(arranged, rows, where, request, mask)
-        return _stack(pictures, len(rows), where)
+        return stack(pictures, len(rows), where)
 
     # Choosing ---------------------------------------------------------------------------------
 
@@ -143,7 +132,9 @@ class Images(Kind):
         return f"{counted(len(x), 'picture', 'pictures')} of {x.shape[3]}x{x.shape[2]}: {where}"
 
 
-def _uniform(picture: Picture, mask: np.ndarray | None, request: Request, where: str) -> Picture:
+def seen_through(
+    picture: Picture, mask: np.ndarray | None, request: Request, where: str
+) -> Picture:
     """The picture at the wanted size and channels, its `hidden` a veil.
 
     What is seen comes from what the mask leaves alone; the truth behind it from the whole picture.
@@ -176,10 +167,10 @@ def _resized(
         here = f"{where}, example {name}"
         picture = Picture(native(np.array(arranged[row]), here))
         hidden = None if mask is None else mask(i, row, name, picture.values.shape)
-        yield _uniform(picture, hidden, request, here), here
+        yield seen_through(picture, hidden, request, here), here
 
 
-def _stack(
+def stack(
     pictures: Iterable[tuple[Picture, str]], count: int, where: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """(N, C, H, W) and what is hidden, from pictures that must agree with the first."""

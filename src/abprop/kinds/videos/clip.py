@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from abprop.data.choice import chosen
-from abprop.data.masks import open_masks
+from abprop.data.masks import Mask, open_masks
 from abprop.errors import UserError
 from abprop.files import videos
 from abprop.files.limits import quoted
 from abprop.files.pictures import Picture, uniform
 from abprop.files.write import inside, put
 from abprop.kinds.base import Raw, Request
-from abprop.kinds.pictures import Images
+from abprop.kinds.pictures import Images, seen_through, stack
 from abprop.say import counted
 
 PICTURES = (".gif",)  # may hold one picture
@@ -61,13 +61,21 @@ class Moving(Images):
 
         film = videos.read_frames(path, where, shaped)
         rows = chosen(request.select, request.limit, len(film.values), where)
-        mask, said = open_masks(request.masks, len(film.values), len(rows), 2)
-        values, veil = film.values[rows], film.hidden
-        veil = None if veil is None else veil[rows].astype(np.uint8)
-        if whole:
-            values, hidden = self.pictures(film.values, rows, where, request, mask)
-            veil = hidden if veil is None or hidden is None else np.maximum(veil, hidden)
         names = [f"{row:06d}" for row in rows]
+        mask, said = open_masks(request.masks, len(film.values), len(rows), 2)
+
+        def masked(mask: Mask) -> Iterator[tuple[Picture, str]]:
+            for i, row in enumerate(rows.tolist()):
+                hidden = None if film.hidden is None else film.hidden[row]
+                picture, here = Picture(film.values[row], hidden), f"{where}, frame {row}"
+                veil = mask(i, row, names[i], picture.values.shape)
+                yield seen_through(picture, veil, request, here), here
+
+        if mask is None:
+            values, veil = film.values[rows], film.hidden
+            veil = None if veil is None else veil[rows].astype(np.uint8)
+        else:
+            values, veil = stack(masked(mask), len(rows), where)
         note = "; ".join(filter(None, (film.note, said)))
         about = {"fps": float(request.rate or film.rate)}
         return Raw(request.kind, values, veil, names, note=note, about=about)

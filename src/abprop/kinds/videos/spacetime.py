@@ -56,7 +56,7 @@ class Spacetime(Cut, Moving):
         mask: Mask | None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Frames as one signal, (1, C, T, H, W)."""
-        values, veil = self.pictures(arranged, rows, where, request, mask)
+        values, veil = super().stacked(arranged, rows, where, request, mask)
         return _clip(values), None if veil is None else _clip(veil)
 
     def views(self, signals: Signals, asked: Asked) -> Views:

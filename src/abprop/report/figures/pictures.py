@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from abprop.data import MISSING, SECRET, Signals, Views
 from abprop.data.signals import Ids
@@ -43,6 +44,23 @@ def seen(signals: Signals | Views, ids: Ids) -> np.ndarray:
     """Some signals in model units, 0 (grey) where no one knows them or a mask hides them."""
     x, codes = signals.scale.to_model(signals.values_of(ids)), signals.codes(ids)
     return x if codes is None else np.where(np.isin(codes, (MISSING, SECRET)), np.float32(0), x)
+
+
+def laid(parts: Tensor, places: Sequence[int], most: int | None = None) -> Tensor:
+    """Stretches (M, C, t, ...) laid where they were cut, (C, T, ...): means where several lie.
+
+    Of the first `most` entries in time, or all, those that a stretch covers.
+    """
+    length = parts.shape[2]
+    frames = max(places) + length
+    total = parts.new_zeros(parts.shape[1], frames, *parts.shape[3:])
+    count = parts.new_zeros(frames)
+    for place, part in zip(places, parts, strict=True):
+        total[:, place : place + length] += part
+        count[place : place + length] += 1
+    total, count = total[:, :most], count[:most]
+    told = count > 0
+    return total[:, told] / count[told].reshape(-1, *[1] * (parts.ndim - 3))
 
 
 def own(run: Run) -> Signals | None:

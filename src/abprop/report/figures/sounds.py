@@ -11,7 +11,7 @@ import torch
 from abprop import tasks
 from abprop.evaluate.samples import sounds
 from abprop.noise import Noise
-from abprop.report.figures.pictures import Shown, own, scored
+from abprop.report.figures.pictures import Shown, laid, own, scored
 from abprop.report.page import Figure
 from abprop.run import Run
 from abprop.say import quiet
@@ -52,19 +52,9 @@ def explained(run: Run) -> Shown:
 def _laid(run: Run) -> torch.Tensor:
     """f(z) of the crops laid where they were cut, (bands, frames), the first frames."""
     hop = 1 if run.colour is None else run.colour.hop
-    frames = min(
-        round(SECONDS * run.rate / hop) + 1,
-        max(place for (place,) in run.meta["data"]["places"]) + run.shape[1],
-    )
-    total, count = torch.zeros(run.shape[0], frames), torch.zeros(frames)
-    crops = tasks.generate(run.model, run.z).cpu()
-    for (place,), x in zip(run.meta["data"]["places"], crops, strict=True):
-        there = min(frames - place, x.shape[1])
-        if there > 0:
-            total[:, place : place + there] += x[:, :there]
-            count[place : place + there] += 1
-    told = count > 0
-    return total[:, told] / count[told]
+    places = [place for (place,) in run.meta["data"]["places"]]
+    most = round(SECONDS * run.rate / hop) + 1
+    return laid(tasks.generate(run.model, run.z).cpu(), places, most)
 
 
 def sounded(run: Run) -> Shown:

@@ -6,13 +6,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from abprop import tasks
 from abprop.evaluate.samples import videos
 from abprop.files.videos import save_video
-from abprop.files.write import grid
-from abprop.report.figures.pictures import Shown, own, scored
+from abprop.report.figures.pictures import Shown, laid, own, scored, sheet
 from abprop.report.page import Figure
 from abprop.run import Run
 from abprop.say import quiet
@@ -22,7 +20,7 @@ HOW = {
     "blocks": ": stretches of the clip's path that fit each other, made anew by f.",
 }
 SECONDS = 4.0  # that are played
-STRIP, WIDTH = 12, 1200  # frames side by side, and pixels that they take at most
+STRIP = 12  # frames side by side
 
 
 def filmed(run: Run) -> Shown:
@@ -60,14 +58,7 @@ def explained(run: Run) -> np.ndarray:
     x = tasks.generate(run.model, run.z[: len(run.names)], chunk=8).cpu()
     if not run.kind.cuts:
         return x.movedim(0, 1).numpy()
-    places = [place[0] for place in run.meta["data"]["places"]]
-    frames = max(places) + x.shape[2]
-    total, seen = torch.zeros(x.shape[1], frames, *x.shape[3:]), torch.zeros(frames)
-    for place, part in zip(places, x, strict=True):
-        total[:, place : place + x.shape[2]] += part
-        seen[place : place + x.shape[2]] += 1
-    shape = (1, -1, 1, 1)
-    return (total / seen.clamp_min(1).reshape(shape))[:, seen > 0].numpy()
+    return laid(x, [place[0] for place in run.meta["data"]["places"]]).numpy()
 
 
 def strip(run: Run, x: np.ndarray, count: int = STRIP) -> np.ndarray | None:
@@ -76,11 +67,7 @@ def strip(run: Run, x: np.ndarray, count: int = STRIP) -> np.ndarray | None:
     None where there is no such picture.
     """
     some = np.linspace(0, x.shape[1] - 1, min(count, x.shape[1])).round().astype(int)
-    tiles = run.kind.tiles(x[:, some].swapaxes(0, 1))
-    if tiles is None:
-        return None
-    whole = grid(tiles, len(some))
-    return whole[0] if len(whole) == 1 else np.moveaxis(whole, 0, -1)
+    return sheet(run, x[:, some].swapaxes(0, 1), len(some))
 
 
 def _count(run: Run) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from abprop import checkpoint, tasks
+from abprop.baselines.videos import FACTORS
 from abprop.data import ASIDE, Signals
 from abprop.errors import UserError
 from abprop.evaluate import Answer, Posterior, judged, recovery
@@ -25,7 +26,6 @@ from abprop.say import Say, quiet
 
 SECONDS = 10.0  # of a new sound
 FRAMES = 120  # of a new video
-FACTORS = 20  # of a frame in the paper
 FAR = 2**40  # samples
 
 
@@ -107,7 +107,7 @@ class Run(Learned):
         if self.model.network.stationary:
             noise = Noise(seed, "draws")
             map_ = tasks.endless(self.model, draw + 1, noise, self.shape[1:])[draw]
-            blocks = tasks.filmed(self.model, map_, frames)
+            blocks = (x for _, x in tasks.tiles(self.model, map_, (frames,)))
         else:
             z = self.z[: len(self.names)]
             path = tasks.MOTIONS[self.recipe.model.motion](z, Noise(seed, "path"), draw)
