@@ -25,7 +25,7 @@ RATES = {"flame": 30}  # frames a second; of the others 25
 RIVALS = ("lds", "phase", "loop")
 SIZE, FRAMES = 64, 120
 WAYS = {
-    "": ("--set", "data.kind=video", "--set", "train.iterations=1000"),
+    "": ("--set", "data.kind=video", "--set", "train.iterations=5000"),
     "-linear": ("--set", "data.kind=video", "--set", "train.iterations=1000",
                 "--set", "model.motion=linear", "--set", "model.latent=20"),
     "-spacetime": ("--set", "data.kind=spacetime", "--set", "train.iterations=600"),
