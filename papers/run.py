@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import ablation
+import compressive
 import faces
 import hearing
 import holes
@@ -27,6 +28,7 @@ import objects
 import occlusion
 import reconstruction
 import sounds
+import superresolution
 import textures
 import video
 import watching
@@ -35,8 +37,8 @@ from row import RESULTS, Row, Runner, measured
 EXPERIMENTS = {
     m.__name__: m
     for m in (
-        objects, faces, occlusion, holes, reconstruction, textures, likeness, ablation, minutes,
-        sounds, hearing, video, watching,
+        objects, faces, occlusion, holes, compressive, superresolution, reconstruction, textures,
+        likeness, ablation, minutes, sounds, hearing, video, watching,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"

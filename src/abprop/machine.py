@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -159,6 +160,17 @@ def set_threads(wanted: int) -> int:
     asked = wanted or (int(first) if first.isdecimal() else 0)
     torch.set_num_threads(asked or cores())
     return torch.get_num_threads()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For what must have the same bits however many threads there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def cores(root: Path = ROOT) -> int:

@@ -117,7 +117,7 @@ def test_holes_hide_the_same_of_one_signal_and_of_frames(clip: Path, tmp_path: P
 
 def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
     signals = read(moving(), kind="spacetime")
-    recipe = resolve(compose(None), signals)
+    recipe, _ = resolve(compose(None), signals)
     parts = split(recipe, signals)
     crop = flat(recipe)["data.crop"]
     assert parts.train.shape == (3, crop, HEIGHT, WIDTH) and parts.places is not None
@@ -128,7 +128,7 @@ def test_stretches_cover_the_clip_and_frames_stay_in_order() -> None:
         values = parts.train.values_of([row])[0]
         np.testing.assert_array_equal(values, signals.values[0][:, start : start + crop])
     frames = read(moving(), kind="video")
-    recipe = resolve(compose(None), frames)
+    recipe, _ = resolve(compose(None), frames)
     parts = split(recipe, frames)
     assert parts.heldout is None and parts.train.names == frames.names
     assert recipe.model.latent == "20" and recipe.data.mirror == "no" and recipe.data.shift == 0

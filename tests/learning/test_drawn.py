@@ -22,7 +22,8 @@ SETS = ("model.prior=markov", "train.draws=0.3", "model.latent=8x6x6", "data.cro
 def learning(tmp_path, *sets: str, picture: np.ndarray = PICTURE):
     recipe = compose(Layers(preset="texture").over(None), [*TEXTURE, *SETS, *sets])
     signals = load_data(recipe, picture)
-    return _session(tmp_path, resolve(recipe, signals), signals).learning
+    recipe, observed = resolve(recipe, signals)
+    return _session(tmp_path, recipe, signals, observed).learning
 
 
 def test_the_distance_of_sorted_projections_is_exact() -> None:

@@ -43,9 +43,9 @@ def test_the_window_that_leaves_most(sound: np.ndarray, best: int) -> None:
 def test_it_is_chosen_and_said_unless_one_was_asked_for() -> None:
     signals = read(clicks().astype(np.float32), kind="sound", rate=RATE)
     said: list[str] = []
-    chosen = resolve(compose("sound"), signals, said.append).data
+    chosen = resolve(compose("sound"), signals, said.append)[0].data
     assert chosen.window == 26 and said[0].startswith("windows of 26 samples: resynthesis ")
-    kept = resolve(compose("sound", ["data.window=64"]), signals, pytest.fail)
+    kept, _ = resolve(compose("sound", ["data.window=64"]), signals, pytest.fail)
     assert kept.data.window == 64 and kept.data.crop == 8192 // 32
 
 
@@ -53,4 +53,4 @@ def test_a_short_clip_has_the_middle_one() -> None:
     with pytest.raises(UserError, match="too short to be judged"):
         windows.told(torch.from_numpy(clicks(1.0)), RATE, TRIED)
     signals = read(clicks(1.0).astype(np.float32), kind="sound", rate=RATE)
-    assert resolve(compose("sound"), signals, pytest.fail).data.window == 52
+    assert resolve(compose("sound"), signals, pytest.fail)[0].data.window == 52

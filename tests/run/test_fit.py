@@ -123,8 +123,8 @@ def test_how_often_it_is_saved_does_not_change_what_is_learned(shelf: Path, tmp_
 def about_to_learn(source: Path, sets: Sequence[str]) -> Learning:
     recipe = Layers(None, sets, {"data.source": str(source)}).over(None)
     signals = load_data(recipe)
-    recipe = resolve(recipe, signals)
-    parts = split(recipe, signals)
+    recipe, observed = resolve(recipe, signals)
+    parts = split(recipe, signals, observed)
     return Learning(settings(recipe), parts.examples, parts.unseen, parts.originals)
 
 

@@ -44,6 +44,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "data.aside": ("0", 0.0),
     "data.measure": ("down:4", "down:4"),
     "data.operator": ("A.npy", "A.npy"),
+    "data.complete": ("no", "no"),
     "data.shape": ("3x64x64", "3x64x64"),
     "data.holdout": ("0", 0.0),
     "data.fingerprint": ("12e5", "12e5"),

@@ -24,7 +24,7 @@ def faces(n: int = 120, side: int = 16) -> np.ndarray:
 
 def resolved(array: np.ndarray, *sets: str) -> tuple[Recipe, object]:
     signals = read(array)
-    return resolve(recipe_of(None, sets), signals), signals
+    return resolve(recipe_of(None, sets), signals)[0], signals
 
 
 def test_symmetric_pictures_are_mirrored_and_others_are_not() -> None:
@@ -132,7 +132,7 @@ def test_chains_start_from_principal_scores_of_one_scale() -> None:
 
 def test_a_texture_is_cut_into_crops_with_map_latents() -> None:
     signals = read(np.random.default_rng(0).integers(0, 255, (200, 180, 3), dtype=np.uint8))
-    recipe = resolve(Recipe(), signals)
+    recipe, _ = resolve(Recipe(), signals)
     parts = split(recipe, signals)
     assert recipe.data.kind == "texture" and recipe.model.latent == "168x8x8"
     assert recipe.model.levels == 3 and settings(recipe).model.levels == 3
@@ -145,7 +145,7 @@ def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
     rng = np.random.default_rng(1)
     smooth = np.kron(rng.integers(0, 255, (12, 12)), np.ones((16, 16))).astype(np.uint8)
     signals = read(smooth, kind="texture")
-    recipe = resolve(recipe_of(None, ["data.crop=64", "data.crops=40"]), signals)
+    recipe, _ = resolve(recipe_of(None, ["data.crop=64", "data.crops=40"]), signals)
     assert recipe.infer.start == "pca"
     parts = split(recipe, signals)
     model = parts_of.make_model(settings(recipe).model, parts.train.shape, torch.float32, 0)
@@ -168,7 +168,7 @@ def test_a_maps_chains_start_from_the_pieces_under_their_cells() -> None:
 def test_a_small_picture_has_as_many_crops_as_there_are() -> None:
     rng = np.random.default_rng(1)
     signals = read(rng.integers(0, 255, (30, 24), dtype=np.uint8), kind="texture")
-    recipe = resolve(Recipe(), signals)
+    recipe, _ = resolve(Recipe(), signals)
     assert (recipe.data.crop, recipe.data.crops) == (16, 15 * 9)
     assert len(split(recipe, signals).train) == 15 * 9
 
@@ -177,9 +177,9 @@ def test_a_map_asked_for_has_one_level_and_a_coarse_picture_large_cells() -> Non
     rng = np.random.default_rng(1)
     coarse = read(np.kron(rng.integers(0, 255, (16, 16)), np.ones((16, 16))).astype(np.uint8))
     fine = read(rng.integers(0, 255, (256, 256)).astype(np.uint8))
-    assert resolve(Recipe(), coarse).model.latent == "168x5x5"
-    assert resolve(Recipe(), fine).model.latent == "84x8x8", "grey: fewer values, fewer factors"
-    asked = resolve(recipe_of(None, ["model.latent=16x5x5"]), fine)
+    assert resolve(Recipe(), coarse)[0].model.latent == "168x5x5"
+    assert resolve(Recipe(), fine)[0].model.latent == "84x8x8", "grey: fewer values, fewer factors"
+    asked, _ = resolve(recipe_of(None, ["model.latent=16x5x5"]), fine)
     assert asked.model.levels is None and settings(asked).model.levels == 1
 
 

@@ -24,6 +24,10 @@ Masks = Annotated[
     str | None, typer.Option(help="what is hidden (white, True): a folder, file or file.npz:key")
 ]
 Hide = Annotated[str | None, typer.Option(metavar="RULE", help="hide by a rule: P.5, M20, ...")]
+Measure = Annotated[
+    str | None,
+    typer.Option(metavar="RULE", help="seen through measurements: down:4, blur:2, ..."),
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
@@ -131,21 +135,28 @@ def recover(
     source: Source = None,
     masks: Masks = None,
     hide: Hide = None,
+    measure: Measure = None,
+    operator: Annotated[
+        str | None, typer.Option(help="SOURCE holds y = A x: of a matrix (.npy), or of a rule")
+    ] = None,
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
     out: Out = None,
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
 ) -> None:
-    """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is."""
+    """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is.
+
+    Or whole signals of which measurements are known alone: --measure, --operator.
+    """
     from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
-    signals = fitted.incomplete(source, set_ or (), masks, hide)
-    answer = fitted.recovered(signals, draws=draws, progress=say)
+    signals, sensor = fitted.asked(source, set_ or (), masks, hide, measure, operator)
+    answer = fitted.recovered(signals, draws=draws, sensor=sensor, progress=say)
     from abprop.report.recovered import write_answer
 
-    say(write_answer(fitted, signals, answer, out or run / "samples" / "recovered"))
+    say(write_answer(fitted, signals, answer, out or run / "samples" / "recovered", sensor))
 
 
 def evaluate(
@@ -153,9 +164,11 @@ def evaluate(
     source: Source = None,
     masks: Masks = None,
     hide: Hide = None,
+    measure: Measure = None,
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
     against: Annotated[
-        str | None, typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase,quilting")
+        str | None,
+        typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,bicubic"),
     ] = None,
     set_: Sets = None,
     data: Data = None,
@@ -167,7 +180,8 @@ def evaluate(
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
-    result = fitted.evaluate(signals, against=against or (), draws=draws, progress=say)
+    asked = {"against": against or (), "draws": draws, "measure": measure}
+    result = fitted.evaluate(signals, **asked, progress=say)
     if as_json:
         print_json(result)
     else:

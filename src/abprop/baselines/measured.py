@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from abprop.baselines.common import Filled
 from abprop.errors import UserError, unknown
+from abprop.residuals import Completion, Known
 from abprop.say import Say, quiet
 
+BLOCK = 64  # signals completed together
 PILOTS = 5  # signals on which lambda is chosen
 SHARES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # of the lambda at which c = 0
 HELD = 10  # one of so many measurements is held out to choose lambda
 
 
+class Taken(NamedTuple):
+    """Linear measurements of several signals.
+
+    Attributes:
+        y: (N, K), model units.
+        A: (K, D), D numbers in a signal, channels first.
+        shape: of a signal, (C, *size).
+        seen: of what was measured of one: a coarser picture, or (K,).
+    """
+
+    y: np.ndarray
+    A: np.ndarray
+    shape: tuple[int, ...]
+    seen: tuple[int, ...]
+
+
 def recover(
-    name: str, y: np.ndarray, A: np.ndarray, shape: tuple[int, ...], progress: Say = quiet
+    name: str,
+    y: np.ndarray,
+    A: np.ndarray,
+    shape: tuple[int, ...],
+    progress: Say = quiet,
+    seen: tuple[int, ...] | None = None,
 ) -> Filled:
     """A baseline's answer from linear measurements y = A x alone.
 
     Args:
         name: one of RECOVERIES.
-        y: measurements (N, K), model units.
-        A: (K, D), D numbers in a signal, channels first.
-        shape: of a signal, (C, *size).
+        y, A, shape, seen: see `Taken`.
         progress: told what is being done.
 
     Raises:
-        UserError: no baseline has this name, or the shapes do not match.
+        UserError: no baseline has this name, it is not for such signals, or the shapes do not
+            match.
     """
     if name not in RECOVERIES:
         raise unknown("baseline", name, RECOVERIES)
@@ -38,25 +63,26 @@ def recover(
             f"--against {name}: A is {A.shape[0]}x{A.shape[1]}, but y has {y.shape[1]} numbers "
             f"and a signal {int(np.prod(shape))}"
         )
-    x = RECOVERIES[name](y, A, shape, progress)
+    taken = Taken(y.astype(np.float64), A.astype(np.float64), shape, seen or y.shape[1:])
+    x = RECOVERIES[name](taken, progress)
     return Filled(x.reshape(len(y), *shape).astype(np.float32))
 
 
-def _minnorm(y: np.ndarray, A: np.ndarray, shape: tuple[int, ...], progress: Say) -> np.ndarray:
-    A, y = A.astype(np.float64), y.astype(np.float64)
+def _minnorm(taken: Taken, progress: Say) -> np.ndarray:
+    y, A = taken.y, taken.A
     wide = A.shape[0] <= A.shape[1]
     # Directions below rounding of the smaller Gram matrix were not measured.
     gram = np.linalg.pinv(A @ A.T if wide else A.T @ A, rcond=1e-12, hermitian=True)
     return y @ gram @ A if wide else y @ A @ gram
 
 
-def _lasso(y: np.ndarray, A: np.ndarray, shape: tuple[int, ...], progress: Say) -> np.ndarray:
+def _lasso(taken: Taken, progress: Say) -> np.ndarray:
     """One lambda for all, chosen by a tenth of the measurements of a few signals."""
     from scipy.fft import dctn, idctn
 
+    y, A, shape = taken.y, taken.A, taken.shape
     axes = range(1, len(shape) + 1)
     atoms = np.asarray(dctn(A.reshape(-1, *shape), axes=axes, norm="ortho")).reshape(A.shape)
-    y = y.astype(np.float64)
     at_zero = np.median(np.abs(y @ atoms).max(1))  # lambda beyond which nothing is left
     if at_zero == 0:
         return np.zeros((len(y), A.shape[1]))
@@ -94,5 +120,27 @@ def _coefficients(y: np.ndarray, atoms: np.ndarray, weight: float) -> np.ndarray
     return np.atleast_2d(solver.coef_)
 
 
-Recovery = Callable[[np.ndarray, np.ndarray, tuple[int, ...], Say], np.ndarray]
-RECOVERIES: dict[str, Recovery] = {"minnorm": _minnorm, "lasso": _lasso}
+def _kriging(taken: Taken, progress: Say) -> np.ndarray:
+    """The mean of stationary signals that the measurements make most likely."""
+    if len(taken.shape) < 2:
+        raise UserError("--against kriging: these signals have no axes; leave it out")
+    y, A = (torch.from_numpy(v.astype(np.float32)) for v in taken[:2])
+    completion = Completion(Known.of(y, A, taken.shape), A)
+    return torch.cat([completion(block) for block in y.split(BLOCK)]).numpy()
+
+
+def _bicubic(taken: Taken, progress: Say) -> np.ndarray:
+    """A coarser picture brought to the size of the signal."""
+    if len(taken.shape) != 3 or len(taken.seen) != 3 or taken.seen[0] != taken.shape[0]:
+        raise UserError("--against bicubic: for pictures made smaller, as by down:4; leave it out")
+    coarse = torch.from_numpy(taken.y).reshape(-1, *taken.seen)
+    return F.interpolate(coarse, taken.shape[1:], mode="bicubic").numpy()
+
+
+Recovery = Callable[[Taken, Say], np.ndarray]
+RECOVERIES: dict[str, Recovery] = {
+    "minnorm": _minnorm,
+    "lasso": _lasso,
+    "kriging": _kriging,
+    "bicubic": _bicubic,
+}

@@ -8,7 +8,7 @@ alone loads a flipped bit without a word) and of itself, and loading checks them
 depend only on what is saved, so equal states make equal folders. Nothing is ever unpickled.
 """
 
-from abprop.checkpoint.beside import colour_in, coloured, named, names_in
+from abprop.checkpoint.beside import colour_in, coloured, known_in, learned_of, named, names_in
 from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
@@ -21,6 +21,8 @@ __all__ = [
     "step_name",
     "named",
     "coloured",
+    "known_in",
+    "learned_of",
     "colour_in",
     "names_in",
     "save",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from abprop.checkpoint.manifest import Checkpoint
+from abprop.residuals import Known, Power
 from abprop.spectra import Colour
 
 
@@ -48,3 +49,24 @@ def colour_in(checkpoint: Checkpoint) -> Colour | None:
     fine = group.get("fine")
     matrices = torch.view_as_complex(group["matrices"].double())
     return Colour(matrices, None if fine is None else fine.double())
+
+
+def learned_of(known: Known) -> dict[str, Tensor]:
+    """The group "measured" of a checkpoint."""
+    power = known.power
+    nugget = torch.tensor([power.nugget], dtype=torch.float64)
+    size = torch.tensor(power.size)
+    return {"log_power": power.log_power, "nugget": nugget, "size": size, "centre": known.centre}
+
+
+def known_in(checkpoint: Checkpoint) -> Known | None:
+    """What measurements said of signals, in a checkpoint; None if there is nothing.
+
+    Raises:
+        KeyError, RuntimeError: what is there is no such thing.
+    """
+    if "measured" not in checkpoint.tensors:
+        return None
+    group = checkpoint.tensors["measured"]
+    size, nugget = tuple(group["size"].tolist()), group["nugget"].item()
+    return Known(Power(group["log_power"].double(), nugget, size), group["centre"])

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from abprop.checkpoint.beside import colour_in, names_in
+from abprop.checkpoint.beside import colour_in, known_in, names_in
 from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault
 from abprop.errors import AbpropError
 
@@ -61,6 +61,9 @@ def check(folder: Path, checkpoint: Checkpoint) -> None:
     wrong = _colour(checkpoint)
     if wrong:
         raise fault(folder / "colour.safetensors", wrong)
+    wrong = _measured(checkpoint)
+    if wrong:
+        raise fault(folder / "measured.safetensors", wrong)
 
 
 # Each of the following says what is wrong, or nothing.
@@ -149,6 +152,21 @@ def _colour(checkpoint: Checkpoint) -> str:
     rates = [about.get("rate"), about.get("file_rate")] if isinstance(about, dict) else [None]
     known = all(map(_counts, rates)) and isinstance(about.get("subtype"), str)
     return "" if known else "data.about does not tell its rates"
+
+
+def _measured(checkpoint: Checkpoint) -> str:
+    try:
+        known = known_in(checkpoint)
+    except (KeyError, RuntimeError, TypeError):
+        return "it tells of no measurements"
+    if known is None:
+        return ""
+    power, shape = known.power, checkpoint.meta["data"]["shape"]
+    if [len(power.log_power), *power.size] != shape or len(shape) < 2:
+        return f"it tells of signals of another shape than data.shape, {shape}"
+    if power.log_power.shape[1:] != power.rings.at.shape or known.centre.ndim != 1:
+        return "its tensors do not fit together"
+    return "" if power.nugget > 0 else "nugget is not above 0"
 
 
 def _names(checkpoint: Checkpoint, ids: int) -> str:

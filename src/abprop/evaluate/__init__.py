@@ -2,11 +2,12 @@
 
 from abprop.evaluate.judging import judged
 from abprop.evaluate.reconstruction import Explained, explained
-from abprop.evaluate.recovery import Answer, Posterior
+from abprop.evaluate.recovery import Answer, Answering, Posterior
 from abprop.evaluate.scores import Scores, crps, crps_normal, errors, nearest, psnr, quantiles
 
 __all__ = [
     "Answer",
+    "Answering",
     "Explained",
     "Posterior",
     "Scores",

@@ -5,7 +5,7 @@ What is scored depends on what is known:
     hidden         entries hidden on purpose: under posterior draws, their truth is known
     all            everything: of reconstructions
     observed       what was observed, where some is missing: of reconstructions
-    signals        whole signals behind simulated measurements
+    signals        whole signals behind simulated measurements: under posterior draws
     measurements   y itself, where it is all there is
     samples        of one clip: how they compare with it
     levels         of several: the power of each band at each time, rmse_data in decibels
@@ -27,18 +27,19 @@ from abprop.data import ASIDE, MISSING, SECRET, Sensor, Signals
 from abprop.errors import UserError, unknown
 from abprop.evaluate import recovery
 from abprop.evaluate.reconstruction import Explained
-from abprop.evaluate.recovery import Posterior
+from abprop.evaluate.recovery import Answering, Posterior
 from abprop.evaluate.samples import sounds, textures, videos
 from abprop.evaluate.samples.likeness import Likeness
 from abprop.evaluate.scores import Scores, errors
 from abprop.kinds import Kind
 from abprop.measures import Ratios
 from abprop.model import Model
-from abprop.operators import Operator
+from abprop.operators import Measurement, written_out
 from abprop.say import Say, counted
 
 WHITE = "white"  # the paper's model beside the default: the same f, residuals independent
-ROWS = 4000  # of an operator written out as a matrix, at most
+CEILING = "pca"  # of measured signals: it has seen complete ones
+ROWS = 4096  # of an operator written out as a matrix, at most
 
 
 # By `Kind.judge`: what holds samples against their source, and rivals of it.
@@ -66,15 +67,28 @@ class Run(textures.Run, sounds.Run, videos.Run, Protocol):
     def residual(self) -> str: ...
     def given(self) -> Signals: ...
     def posterior(
-        self, signals: Signals, draws: int, progress: Say, residual: str | None = None
-    ) -> Posterior: ...
+        self,
+        signals: Signals,
+        draws: int,
+        progress: Say,
+        residual: str | None = None,
+        sensor: Sensor | None = None,
+    ) -> Answering: ...
     def explained(self, signals: Signals) -> Iterator[Explained]: ...
 
 
 def judged(
-    run: Run, signals: Signals, against: Sequence[str], draws: int, progress: Say
+    run: Run,
+    signals: Signals,
+    against: Sequence[str],
+    draws: int,
+    progress: Say,
+    sensor: Sensor | None = None,
 ) -> dict[str, Any]:
-    """Errors of a run on some signals; see `Run.evaluate`."""
+    """Errors of a run on some signals, as the run observes its own or by a sensor.
+
+    See `Run.evaluate`.
+    """
     began = time.monotonic()
     whole = bool(run.kind.judge) and list(signals.names) == run.names
     own = whole and run.kind.cuts
@@ -84,8 +98,8 @@ def judged(
     if run.rate and run.kind.cuts:
         _checked(against, known, "a clip")
         found = {"scored": "samples"}
-    elif run.measured:
-        found = _measured(run, signals, against, progress)
+    elif sensor is not None or run.measured:
+        found = _measured(run, signals, sensor or run.sensor(signals), against, draws, progress)
     elif signals.veil is not None and (signals.veil == SECRET).any():
         signals = run.signals if own else signals  # the whole of what was cut
         found = _hidden(run, signals, against, draws, progress)
@@ -129,6 +143,7 @@ def _hidden(
 
     def answered(residual: str) -> tuple[Posterior, Scores, Scores]:
         posterior = run.posterior(signals, draws, progress, residual)
+        assert isinstance(posterior, Posterior)
         told = recovery.score(posterior, asked, scored, known, draws, run.device, progress)
         return posterior, *told
 
@@ -219,48 +234,76 @@ def _baselines(
 # Measurements ---------------------------------------------------------------------------------
 
 
-def _measured(run: Run, signals: Signals, against: Sequence[str], progress: Say) -> dict[str, Any]:
-    _checked(against, baselines.RECOVERIES, "measurements")
-    sensor = run.sensor(signals)
-    seen = sensor.learned_from(signals)
-    _, y, A = sensor.examples(seen, torch.arange(len(seen))).batch()
+def _measured(
+    run: Run,
+    signals: Signals,
+    sensor: Sensor,
+    against: Sequence[str],
+    draws: int,
+    progress: Say,
+) -> dict[str, Any]:
     simulated = sensor.matrix is None
-    answers = {name: _from_measurements(name, y, A, sensor.shape, progress) for name in against}
+    _checked(against, (*baselines.RECOVERIES, *([CEILING] if simulated else [])), "measurements")
+    y, A = sensor.measured(signals), sensor.operator
+    assert A is not None
+    if not simulated:  # all there is to hold answers against
+        return _foretold(run, signals, sensor, y, A, against, progress)
+    truth = signals.batch(np.arange(len(signals)))[0]
+    rows = {
+        name: _ceiling(run, truth) if name == CEILING
+        else _from_measurements(name, y, A, sensor.shape, progress)
+        for name in against
+    }  # fmt: skip
+    unit = float(np.mean(sensor.scale.unit))
+    told = {name: errors(answer, truth, None, unit) for name, answer in rows.items()}
+    posterior = run.posterior(signals, draws, progress, sensor=sensor)
+    everything = torch.ones_like(truth, dtype=torch.bool)
+    found = recovery.score(posterior, signals, everything, everything, draws, run.device, progress)
+    result = {"scored": "signals", **found[0].result(), "all": found[1].result(), "draws": draws}
+    return result | ({"baselines": told} if told else {})
+
+
+def _foretold(
+    run: Run,
+    signals: Signals,
+    sensor: Sensor,
+    y: Tensor,
+    A: Measurement,
+    against: Sequence[str],
+    progress: Say,
+) -> dict[str, Any]:
+    """Measurements foretold by f(z), and by what baselines make of them."""
+    unit, every = float(np.mean(sensor.scale.unit)), A[torch.zeros(len(y), dtype=torch.int64)]
+    rows = {name: _from_measurements(name, y, A, sensor.shape, progress) for name in against}
     progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
     x = torch.cat([block.x for block in run.explained(signals)])
-    truth = signals.batch(np.arange(len(signals)))[0] if simulated else y
-    told = {name: answer if simulated else A(answer) for name, answer in answers.items()}
-    scale = float(np.mean(sensor.scale.unit))
-    result: dict[str, Any] = {
-        "scored": "signals" if simulated else "measurements",
-        **errors(x if simulated else A(x), truth, None, scale),
-    }
-    if told:
-        result["baselines"] = {name: errors(a, truth, None, scale) for name, a in told.items()}
+    result: dict[str, Any] = {"scored": "measurements", **errors(every(x), y, None, unit)}
+    if rows:
+        told = {name: errors(every(answer), y, None, unit) for name, answer in rows.items()}
+        result["baselines"] = told
     return result
 
 
+def _ceiling(run: Run, truth: Tensor) -> Tensor:
+    """What PCA makes of the complete signals: it was fitted to complete ones too."""
+    train = run.signals.batch(np.arange(len(run.names)))[0].numpy()
+    return baselines.baseline(CEILING, train, truth.numpy(), _d(run))
+
+
 def _from_measurements(
-    name: str, y: Tensor, A: Operator, shape: tuple[int, ...], progress: Say
+    name: str, y: Tensor, A: Measurement, shape: tuple[int, ...], progress: Say
 ) -> Tensor:
     progress(f"fitting {name}")
-    flat = y.flatten(1)
-    matrix = _written_out(A, y, shape)
-    answer = baselines.recover(name, flat.numpy(), matrix.numpy(), shape, progress)
+    flat, matrix = y.flatten(1), _matrix(A, shape)
+    answer = baselines.recover(name, flat.numpy(), matrix.numpy(), shape, progress, A.shape)
     return torch.from_numpy(answer.mean)
 
 
-def _written_out(A: Operator, y: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A as a matrix (K, D): a row is A^T of a unit vector."""
-    count = math.prod(y.shape[1:])
+def _matrix(A: Measurement, shape: tuple[int, ...]) -> Tensor:
+    count = math.prod(A.shape)
     if not A.linear or count > ROWS:
         raise UserError(
             f"--against: needs a linear measurement of at most {ROWS} numbers, this one has "
             f"{count}; leave --against out"
         )
-    rows = []
-    for block in torch.eye(count).split(256):
-        one = A[torch.zeros(len(block), dtype=torch.int64)]
-        adjoint = one.vjp(torch.zeros(len(block), *shape))[1]
-        rows.append(adjoint(block.reshape(-1, *y.shape[1:])).flatten(1))
-    return torch.cat(rows)
+    return written_out(A, shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -74,6 +74,17 @@ class Posterior:
         """Fewer chains at once where signals are larger than the examples were."""
         own = self.model.network.signal_shape[1:]
         return max(1, self.chunk * math.prod(own) // max(math.prod(own), math.prod(size)))
+
+    def scale(self, signals: Signals) -> Scale:
+        """Between data units of such signals and model units."""
+        return signals.scale
+
+
+class Answering(Protocol):
+    """What answers for signals, with draws; see `Posterior` and `measured.Measured`."""
+
+    def draws(self, signals: Signals, count: int, device: torch.device) -> Iterator[Block]: ...
+    def scale(self, signals: Signals) -> Scale: ...
 
 
 @dataclass(frozen=True)
@@ -279,10 +290,10 @@ class Answer:
 
 
 def answer(
-    posterior: Posterior, signals: Signals, count: int, device: torch.device, progress: Say = quiet
+    posterior: Answering, signals: Signals, count: int, device: torch.device, progress: Say = quiet
 ) -> Answer:
-    """All of the signals with their hidden entries filled in."""
-    scale, parts = signals.scale, []
+    """All of the signals with their hidden entries filled in; measured ones as they may be."""
+    scale, parts = posterior.scale(signals), []
     progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {count} draws of each")
     for block in posterior.draws(signals, count, device):
         spread = block.draws.std(1, correction=1) if count > 1 else torch.zeros_like(block.mean)
@@ -293,6 +304,9 @@ def answer(
             _data(scale, block.draws, True),
         ))  # fmt: skip
     mean, std, q05, q50, q95, draws = (np.concatenate(p) for p in zip(*parts, strict=True))
+    if not isinstance(posterior, Posterior):
+        hidden = np.ones((len(mean), 1, *mean.shape[2:]), dtype=bool)
+        return Answer(mean, std, q05, q50, q95, draws, hidden, signals.names)
     hidden = signals.hidden
     if hidden is None:
         hidden = np.zeros((len(mean), 1, *mean.shape[2:]), dtype=bool)
@@ -306,7 +320,7 @@ def _data(scale: Scale, x: Tensor, rounded: bool) -> np.ndarray:
 
 
 def score(
-    posterior: Posterior,
+    posterior: Answering,
     signals: Signals,
     scored: Tensor,
     known: Tensor,
@@ -315,7 +329,7 @@ def score(
     progress: Say,
 ) -> tuple[Scores, Scores]:
     """Scores over `scored` entries with uncertainty, and of f(z) over all that are `known`."""
-    unit = signals.scale.unit
+    unit = posterior.scale(signals).unit
     hidden, everything = Scores(unit), Scores(unit)
     truth = torch.from_numpy(signals.scale.to_model(signals.values))
     progress(f"recovering {counted(len(signals), 'signal', 'signals')}, {count} draws of each")

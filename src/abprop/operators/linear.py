@@ -21,7 +21,7 @@ from torch import Tensor
 
 from abprop.errors import UserError
 from abprop.noise import Noise
-from abprop.operators.base import Alike, Pullback, expect, times
+from abprop.operators.base import Alike, Measurement, Pullback, expect, times
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 TRUNCATE = 4.0  # standard deviations after which a Gaussian kernel ends
@@ -200,6 +200,21 @@ class Grey(Alike):
     def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
         """A(x) and the grey shared out by the weights of the colours."""
         return self(x), lambda v: torch.cat([weight * v for weight in LUMA], dim=1)
+
+
+def written_out(A: Measurement, signal: tuple[int, ...]) -> Tensor:
+    """A linear operator as a matrix (K, D): a row is A^T of a unit vector.
+
+    Args:
+        A: for at least one example.
+        signal: shape of one signal, (C, *size) of D numbers.
+    """
+    rows = []
+    for block in torch.eye(prod(A.shape)).split(256):
+        one = A[torch.zeros(len(block), dtype=torch.int64)]
+        adjoint = one.vjp(torch.zeros(len(block), *signal))[1]
+        rows.append(adjoint(block.reshape(-1, *A.shape)).flatten(1))
+    return torch.cat(rows)
 
 
 # Kernels and products -------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from abprop.data import MISSING, Signals
+from abprop.data import MISSING, Sensor, Signals
 from abprop.evaluate import Answer
 from abprop.files.write import grid, put, save_images
 from abprop.report.figures import WIDE, headings
@@ -19,7 +21,9 @@ SHOWN, DRAWN = 8, 4  # signals on the page, and draws of each that become pictur
 FEW_CHANNELS = (1, 3)
 
 
-def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
+def write_answer(
+    run: Run, signals: Signals, answer: Answer, path: Path, sensor: Sensor | None = None
+) -> str:
     """Write a recovery where the user asked, and say where.
 
     A path with an extension is one file: .npz holds every map, another a sheet (or table) of the
@@ -31,6 +35,7 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
         signals: what was recovered.
         answer: see `recovery.Answer`.
         path: where to.
+        sensor: how the signals are observed, if not as the run's own.
 
     Raises:
         UserError: the format cannot hold such signals, or the disk refuses.
@@ -38,20 +43,20 @@ def write_answer(run: Run, signals: Signals, answer: Answer, path: Path) -> str:
     if path.suffix == ".npz":
         _write_arrays(path, answer)
         return f"{counted(len(answer.mean), 'signal', 'signals')} with their uncertainty: {path}"
-    names = list(answer.names)
+    names, sensor = list(answer.names), sensor or run.sensor(signals)
     if path.suffix or answer.mean.ndim != 4:
         folder = not path.suffix
         said = run.write(answer.mean, path, names)
         if folder:
             _write_arrays(path / "recovered.npz", answer)
         if folder and answer.mean.ndim == 2:
-            write(path / "recovered.html", _page(run, signals, answer))
+            write(path / "recovered.html", _page(run, signals, answer, sensor))
             said = f"{said}; page: {path / 'recovered.html'}"
         return said
     said = _write_pictures(run, answer, path, names)
     _write_arrays(path / "recovered.npz", answer)
     page = path / "recovered.html"
-    write(page, _page(run, signals, answer))
+    write(page, _page(run, signals, answer, sensor))
     return f"{said}; maps: {path / 'recovered.npz'}; page: {page}"
 
 
@@ -102,27 +107,32 @@ def _heat(sd: np.ndarray) -> np.ndarray:
 # The page -------------------------------------------------------------------------------------
 
 
-def _page(run: Run, signals: Signals, answer: Answer) -> Page:
-    hidden = answer.hidden
+MEAN = (
+    "The recovered signal is the mean of the posterior; a single draw has the sharpness that the "
+    "mean lacks, and where draws differ nothing in the data decides."
+)
+
+
+def _page(run: Run, signals: Signals, answer: Answer, sensor: Sensor) -> Page:
+    hidden, table = answer.hidden, answer.mean.ndim == 2
     share = float(np.broadcast_to(hidden, answer.mean.shape).mean())
     there = answer.std[np.broadcast_to(hidden, answer.std.shape)]
     spread = float(np.sqrt(np.mean(np.square(there)))) if there.size else 0.0
-    table = answer.mean.ndim == 2
+    count = counted(len(answer.names), "signal", "signals")
+    facts = [("hidden", f"{100 * share:.1f} %"), ("residual", run.residual)]
+    said = f"{count}, {100 * share:.0f} % of their entries filled in"
+    note = "The width of the intervals is calibrated on observed entries that were set aside."
+    if sensor.operator is not None:
+        numbers, size = prod(sensor.operator.shape), prod(sensor.shape)
+        facts, said = [("measured", f"{numbers} of {size} numbers")], f"{count} behind measurements"
+        note = "How sure an answer is follows from the spectrum of what the generator leaves over."
+    facts.insert(1, ("standard deviation there", f"{spread:.3g} data units"))
     return Page(
-        title=f"{run.folder.name}: what was hidden",
-        subtitle=f"{counted(len(answer.names), 'signal', 'signals')}, "
-        f"{100 * share:.0f} % of their entries filled in",
-        facts=[
-            ("hidden", f"{100 * share:.1f} %"),
-            ("standard deviation there", f"{spread:.3g} data units"),
-            ("residual", run.residual),
-        ],
-        notes=[
-            "The recovered signal is the mean of the posterior; a single draw has the sharpness "
-            "that the mean lacks, and where draws differ nothing in the data decides.",
-            "The width of the intervals is calibrated on observed entries that were set aside.",
-        ],
-        figures=[] if table else [figure(run, signals, answer)],
+        title=f"{run.folder.name}: what was {'hidden' if sensor.operator is None else 'measured'}",
+        subtitle=said,
+        facts=facts,
+        notes=[MEAN, note],
+        figures=[] if table else [figure(run, signals, answer, sensor=sensor)],
         tables=[rows(run, answer)] if table else [],
     )
 
@@ -140,31 +150,50 @@ def rows(run: Run, answer: Answer) -> Table:
     return Table(title, ["row", *headings(run)[:WIDE]], told)
 
 
-def figure(run: Run, signals: Signals, answer: Answer, count: int = SHOWN) -> Figure:
+def figure(
+    run: Run, signals: Signals, answer: Answer, count: int = SHOWN, sensor: Sensor | None = None
+) -> Figure:
     """Rows of observed, recovered, uncertainty, two draws, and the truth where it is known."""
     rows = np.arange(min(count, len(answer.names)))
-    hidden = np.broadcast_to(answer.hidden[rows], answer.mean[rows].shape)
-    codes = signals.codes(rows)
-    known = codes is None or not (codes == MISSING).any()
-    model = [run.scale.to_model(answer.mean[rows])]
-    model += [run.scale.to_model(answer.draws[rows, k]) for k in range(2)]
-    seen = np.where(hidden, np.float32(0), model[0])
-    columns = [seen, *model[:1], *model[1:]]
-    titles = ["observed", "recovered", *["a draw"] * (len(model) - 1)]
+    scale = run.scale
+    mean, *draws = (
+        scale.to_model(x[rows]) for x in (answer.mean, answer.draws[:, 0], answer.draws[:, 1])
+    )
+    titles = ["observed", "recovered", "uncertainty", "a draw", "a draw"]
+    if sensor is None or sensor.operator is None:
+        hidden, codes = np.broadcast_to(answer.hidden[rows], mean.shape), signals.codes(rows)
+        seen, grey = np.where(hidden, np.float32(0), mean), "Grey is hidden; the"
+        known = codes is None or not (codes == MISSING).any()
+    else:
+        seen, grey = _measured(signals.take(rows), sensor), "The"
+        known = sensor.matrix is None
+    columns = [seen, mean, *draws]
     if known:
-        columns.append(run.scale.to_model(signals.values[rows]))
+        columns.append(scale.to_model(signals.values[rows]))
         titles.append("truth")
     sheets = [_coloured(column) for column in columns]
-    sheets.insert(2, _heat_like(answer.std[rows], sheets[0]))
-    titles.insert(2, "uncertainty")
-    tiles = np.stack(sheets, 1).reshape(-1, *sheets[0].shape[1:])
+    sheets.insert(2, _heat_like(answer.std[rows], sheets[1]))
+    tiles = np.stack(sheets, 1).reshape(-1, *sheets[1].shape[1:])
     return Figure(
         "Recovered",
-        "Each row is one signal, the first ones and not chosen. Grey is hidden; the brighter the "
+        f"Each row is one signal, the first ones and not chosen. {grey} brighter the "
         "uncertainty, the larger the standard deviation.",
         np.moveaxis(grid(tiles, len(sheets)), 0, -1),
         columns=tuple(titles),
     )
+
+
+def _measured(signals: Signals, sensor: Sensor) -> np.ndarray:
+    """Measurements as pictures of the size of signals: coarser ones larger, of others A^T y."""
+    y, A = sensor.measured(signals), sensor.operator
+    assert A is not None
+    if y.ndim == 4 and all(n % m == 0 for n, m in zip(sensor.shape[1:], y.shape[2:], strict=True)):
+        for axis in (2, 3):
+            y = y.repeat_interleave(sensor.shape[axis - 1] // y.shape[axis], axis)
+        return y.expand(-1, sensor.shape[0], -1, -1).numpy()
+    one = A[torch.zeros(len(y), dtype=torch.int64)]
+    back = one.vjp(torch.zeros(len(y), *sensor.shape))[1](y)
+    return (back / back.abs().amax(tuple(range(1, back.ndim)), keepdim=True)).numpy()
 
 
 def _coloured(x: np.ndarray) -> np.ndarray:

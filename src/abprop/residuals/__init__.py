@@ -11,13 +11,23 @@ with the observed entries first. Whitening, u_i = (e_i - w_i . e_near(i)) / sqrt
 the signal: a measurement operator, under which the correlated likelihood is the white one with
 sigma = 1. Going through the hidden entries in their order draws from p(e_hidden | e_observed).
 
+Behind linear measurements y = A x the same law tells what A does not see; see `indirect`.
+
 A. V. Vecchia: Estimation and Model Identification for Continuous Spatial Processes, JRSS B 1988.
 M. Katzfuss, J. Guinness: A General Framework for Vecchia Approximations of Gaussian Processes,
 Statistical Science 2021.
 """
 
 from abprop.residuals.estimation import fit
-from abprop.residuals.laws import Correlated, Covariance, Independent, Law, Residual, White
+from abprop.residuals.indirect import Completion, Indirect, Known, Loose, Power, fit_power
+from abprop.residuals.laws import (
+    Correlated,
+    Covariance,
+    Independent,
+    Law,
+    Residual,
+    White,
+)
 from abprop.residuals.neighbours import Field, field
 from abprop.residuals.stationary import Stationary
 from abprop.residuals.whitening import Whitened
@@ -31,6 +41,12 @@ __all__ = [
     "Law",
     "Independent",
     "Correlated",
+    "Completion",
+    "Indirect",
+    "Known",
+    "Loose",
+    "Power",
+    "fit_power",
     "Field",
     "field",
     "Whitened",

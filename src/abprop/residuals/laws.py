@@ -1,4 +1,4 @@
-"""Laws of residuals: how some are measured, and the hidden ones given those observed."""
+"""Laws of residuals: how some are measured, and signals given what was observed of them."""
 
 from __future__ import annotations
 
@@ -15,47 +15,87 @@ from abprop.residuals.whitening import Whitened
 
 
 class Law(Protocol):
-    """p(e) of some signals: how it is measured, and its hidden part given the observed one.
+    """p(e) of some signals: how it is measured, and signals given what was observed of them.
 
     Attributes:
-        A: under it, observed entries are white with standard deviation `sigma`.
+        A: of signals; under it, what was observed is white with standard deviation `sigma`.
     """
 
     @property
     def A(self) -> Operator: ...
     @property
     def sigma(self) -> float: ...
-    def fill(self, residual: Tensor, normal: Tensor) -> Tensor: ...
+    def seen(self, y: Tensor) -> Tensor:
+        """What A gives of the signals of which y was observed."""
+        ...
+
+    def normals(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the noise that `complete` takes for a signal of such a shape."""
+        ...
+
+    def complete(self, x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
+        """Signals drawn given what was observed of them.
+
+        Args:
+            x: f(z) of K chains, (B, K, C, *size).
+            y: what was observed, (B, ...).
+            normal: standard normals (B, K, *normals); zeros give the conditional mean.
+        """
+        ...
 
 
-class Independent:
+class Parts:
+    """What laws share under which some entries were observed as they are."""
+
+    def __init__(self, A: Operator, hidden: Tensor) -> None:
+        self.A, self.hidden = A, hidden
+
+    def seen(self, y: Tensor) -> Tensor:
+        """See `Law`."""
+        return self.A(y)
+
+    def normals(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """See `Law`."""
+        return shape
+
+    def complete(self, x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
+        """See `Law`; what was observed stays as it is."""
+        y = y[:, None]
+        return torch.where(self.hidden[:, None], x + self.fill(y - x, normal), y)
+
+    def fill(self, residual: Tensor, normal: Tensor) -> Tensor:
+        """Residuals (B, K, C, *size) of K chains, the hidden ones drawn given the others.
+
+        Args:
+            residual: y - f(z); anything where hidden.
+            normal: standard normals of that shape; zeros give the conditional mean.
+        """
+        raise NotImplementedError
+
+
+class Independent(Parts):
     """Nothing can be told from the neighbours."""
 
     def __init__(self, sigma: float, hidden: Tensor) -> None:
-        self.A: Operator = Mask(hidden)
+        super().__init__(Mask(hidden), hidden)
         self.sigma = sigma
 
     def fill(self, residual: Tensor, normal: Tensor) -> Tensor:
-        """Hidden residuals (B, K, C, *size) of K chains: noise alone."""
+        """See `Parts`: noise alone."""
         return self.sigma * normal
 
 
-class Correlated:
+class Correlated(Parts):
     """The neighbours tell: see `Field`."""
 
     sigma = 1.0
 
-    def __init__(self, turn: Tensor, fields: list[Field]) -> None:
-        self.A: Operator = Whitened(turn, fields)
+    def __init__(self, turn: Tensor, fields: list[Field], hidden: Tensor) -> None:
+        super().__init__(Whitened(turn, fields), hidden)
         self.turn, self.fields = turn, fields
 
     def fill(self, residual: Tensor, normal: Tensor) -> Tensor:
-        """Residuals of K chains, the hidden ones drawn given the observed ones.
-
-        Args:
-            residual: y - f(z), (B, K, C, *size); anything where hidden.
-            normal: standard normals of that shape; zeros give the conditional mean.
-        """
+        """See `Parts`."""
         turned = torch.einsum("ab,nka...->nkb...", self.turn, residual)
         drawn = [_drawn(*parts) for parts in zip(self.fields, turned, normal, strict=True)]
         return torch.einsum("ab,nkb...->nka...", self.turn, torch.stack(drawn))
@@ -81,7 +121,7 @@ class Covariance(Stationary):
         """The law of residuals of which some are hidden, bool (B, C, *size), where that is."""
         here = self.to("cpu")  # neighbours are searched for on the processor
         fields = [field(here, mask).to(hidden.device) for mask in hidden.cpu()]
-        return Correlated(self.turn.to(hidden.device), fields)
+        return Correlated(self.turn.to(hidden.device), fields, hidden)
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,14 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
-    """A run's recipe with the precision it was learned in, which older versions left open.
+    """A run's recipe with what older versions left open: its precision, and no completed signals.
 
     Args:
         recipe: as `read_recipe` gives it.
         meta: of one of the run's checkpoints.
     """
+    if recipe.data.complete == "auto":
+        recipe = compose(recipe, **{"data.complete": "no"})
     dtype = meta.get("dtype")
     if recipe.run.precision == "auto" and dtype in ("float32", "bfloat16"):
         return on_machine(recipe, precision=dtype)
@@ -205,7 +207,8 @@ def _fitted(
     model, z = learned.folded(), learned.fold_latents(states)
     found.meta["data"]["names"] = checkpoint.names_in(found)
     whole = (folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
-    return Run(*whole, colour=checkpoint.colour_in(found))
+    colour, known = checkpoint.colour_in(found), checkpoint.known_in(found)
+    return Run(*whole, colour=colour, known=known)
 
 
 # Saving ---------------------------------------------------------------------------------------
@@ -233,6 +236,8 @@ class Saver:
         self.beside = {"names": checkpoint.named(names)}
         if split.sensor.colour is not None:
             self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
+        if split.sensor.completion is not None:
+            self.beside["measured"] = checkpoint.learned_of(split.sensor.completion.known)
 
     def due(self) -> bool:
         """A checkpoint is due by time or by iterations."""

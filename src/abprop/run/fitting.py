@@ -14,7 +14,7 @@ import torch
 
 from abprop import checkpoint, machine
 from abprop.alternate import Step
-from abprop.data import Signals
+from abprop.data import Sensor, Signals
 from abprop.diagnostics import advice
 from abprop.errors import UserError
 from abprop.files.limits import shown
@@ -164,10 +164,10 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
         progress.say(signals.note)
     if old is not None:
         _check_data(folder, old, recipe, signals)
-    recipe = resolve(recipe, signals, progress.say)
+    recipe, observed = resolve(recipe, signals, progress.say)
     if old is not None:
         check_resume(old, recipe)  # before anything is done with it
-    session = _session(folder, recipe, signals)
+    session = _session(folder, recipe, signals, observed)
     for warning in _resumed(old, session.recipe, threads) if old is not None else []:
         progress.say(f"note: {warning}")
     learning = session.learning
@@ -181,9 +181,9 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     return session
 
 
-def _session(folder: Path, recipe: Recipe, signals: Signals) -> Session:
+def _session(folder: Path, recipe: Recipe, signals: Signals, observed: Sensor) -> Session:
     where = machine.device(recipe.run.device)
-    parts = split(recipe, signals)
+    parts = split(recipe, signals, observed)
     name = _precision(recipe, parts, where)
     dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS[name])
     device = where.type if recipe.run.device == "auto" else recipe.run.device

@@ -153,6 +153,11 @@ class DataKeys(_Section):
     operator: Text | None = _key(
         None, "a matrix A in a .npy: the source holds y = A x, one row for each example"
     )
+    complete: Literal["auto", "yes", "no"] = _key(
+        "auto",
+        "measured: learn from the signals that stationary ones with such measurements would be: "
+        "auto (if it can be had), yes or no",
+    )
     shape: Latent | None = _key(None, "shape CxHxW of a signal x where the source holds y = A x")
     holdout: Decay = _key(0.05, "fraction of the examples only scored; none if under 50 examples")
     fingerprint: Text = _key("", "SHA-256 of the data that were read; written by fit")

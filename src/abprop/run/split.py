@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from torch import Tensor
 
 from abprop.data import Examples, Scale, Sensor, Signals, Views, mirrored, set_aside, shifted, whole
 from abprop.data import sensor as sensor_of
+from abprop.data.sensors import MOST
 from abprop.errors import UserError
 from abprop.kinds import KINDS, Kind
 from abprop.likelihoods import spread
 from abprop.measures import windows
 from abprop.noise import Noise
+from abprop.residuals import Known
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.run.schema import DataKeys
 from abprop.say import Say, quiet
-from abprop.sources import read
+from abprop.sources import read, recognised
 from abprop.spectra import Colour
 
 OVERLAP = 0.5  # frames overlap by half, so each tells half as much
@@ -101,6 +104,12 @@ def read_alike(
     return replace(signals, columns=(), note="")
 
 
+def read_measured(source: object, sets: Sequence[str]) -> Signals:
+    """Measurements, as they are; `sets` may choose some of them."""
+    wish = compose(None, sets).data
+    return read(source, kind=wish.kind, select=wish.select, limit=wish.limit, range=wish.range)
+
+
 def _check_shape(signals: Signals, shape: tuple[int | None, ...]) -> None:
     """Refuse signals of another shape; None is any length."""
     pairs = zip(shape, signals.shape, strict=False)
@@ -132,14 +141,22 @@ def _check_units(signals: Signals, scale: Scale) -> None:
         )
 
 
-def sensor(recipe: Recipe, signals: Signals, colour: Colour | None = None) -> Sensor:
-    """How a recipe observes such signals; `colour` of sounds, if it is known.
+def sensor(
+    recipe: Recipe, signals: Signals, colour: Colour | None = None, known: Known | None = None
+) -> Sensor:
+    """How a recipe observes such signals.
+
+    Args:
+        recipe: what is asked.
+        signals: what was read.
+        colour: of sounds, if it is known.
+        known: what measurements of others said of such signals, if it is known.
 
     Raises:
         UserError: see `data.sensor`.
     """
     data = recipe.data
-    return sensor_of(
+    found = sensor_of(
         signals,
         colour=colour or KINDS[signals.kind].colour(signals, flat(recipe)),
         measure=data.measure,
@@ -147,16 +164,25 @@ def sensor(recipe: Recipe, signals: Signals, colour: Colour | None = None) -> Se
         shape=data.shape,
         range=data.range,
         seed=recipe.seed,
+        known=known,
+        complete=data.complete != "no" and not KINDS[signals.kind].cuts,
     )
+    if found.completion is None or found.matrix is None:
+        return found
+    return replace(found, kind=recognised((2, *found.shape), np.dtype(np.float32)).name)
 
 
-def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> Recipe:
-    """The recipe with every `auto` decided by looking at the data; `say` is told what was tried."""
+def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> tuple[Recipe, Sensor]:
+    """The recipe with every `auto` decided by looking at the data, and how it observes them.
+
+    `say` is told what was tried.
+    """
     choices: dict[str, Any] = {"data.kind": signals.kind}
     if not recipe.data.fingerprint:
         choices["data.fingerprint"] = signals.fingerprint
     recipe = _windowed(recipe, signals, say)
     observed = sensor(recipe, signals)
+    choices["data.complete"] = _completes(recipe, observed)
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
     choices |= KINDS[seen.kind].choices(flat(recipe), examples)
@@ -167,7 +193,16 @@ def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> Recipe:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
         halvings = round(math.log2(max(8, min(observed.shape[1:], default=8)) / 8))
         choices["model.channels"] = max(32, 256 >> max(0, halvings))
-    return compose(recipe, **choices)
+    return compose(recipe, **choices), observed
+
+
+def _completes(recipe: Recipe, observed: Sensor) -> str:
+    if recipe.data.complete == "yes" and observed.completion is None:
+        raise UserError(
+            "data.complete=yes: only signals with axes are completed, from linear measurements of "
+            f"at most {MOST} numbers (--measure, --operator); use data.complete=auto"
+        )
+    return "no" if observed.completion is None else "yes"
 
 
 def _windowed(recipe: Recipe, signals: Signals, say: Say) -> Recipe:
@@ -223,14 +258,15 @@ class Split:
         return self.sensor.examples(self.heldout, torch.arange(len(self.heldout)))
 
 
-def split(recipe: Recipe, signals: Signals) -> Split:
+def split(recipe: Recipe, signals: Signals, observed: Sensor | None = None) -> Split:
     """Set aside, hold out by id, cut one source into many examples, append copies.
 
     Args:
         recipe: complete, see `resolve`.
         signals: what was read.
+        observed: how the recipe observes them, if that is known.
     """
-    data, observed = recipe.data, sensor(recipe, signals)
+    data, observed = recipe.data, observed or sensor(recipe, signals)
     seen = observed.learned_from(signals)
     if data.aside:
         seen = set_aside(seen, data.aside, recipe.seed)

@@ -9,6 +9,7 @@ from abprop.tasks.explaining import (
     mean_square,
     reconstruct,
     recover,
+    recover_measured,
     slerp,
     spread,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "played",
     "reconstruct",
     "recover",
+    "recover_measured",
     "sample",
     "seamless",
     "slerp",

@@ -23,10 +23,11 @@ from abprop.inference import (
 from abprop.model import Model
 from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
-from abprop.residuals import Law, Residual
+from abprop.residuals import Indirect, Law, Loose, Residual
 from abprop.tasks.drawing import generate, grid_over
 
 CANDIDATES = 512  # latents that are tried as starts
+MEASURED = 16  # signals behind measurements whose draws are held at once
 TO_START = 60  # of the solver's steps bring a chain near enough to the mode to walk on from there
 
 
@@ -206,21 +207,53 @@ def recover(
         y, hidden = _covered(model, y, hidden)
     kept = (..., *(slice(n) for n in size))
     for rows in torch.arange(len(y), device=y.device).split(chunk):
-        law, shown = residual.on(hidden[rows]), ~hidden[rows][:, None]
-        noise = _each_chain(Noise(seed, "recover"), ids[rows], draws)
-        z = _chains(model, law, y[rows], draws, noise, steps, chunk)
-        x = generate(model, z, chunk=chunk).unflatten(0, (len(rows), draws))
-        rest = y[rows][:, None] - x
-        noise = _each_chain(Noise(seed, "residual"), ids[rows], draws)
-        normal = noise.normal(tuple(y.shape[1:])).to(x).reshape(x.shape)
-        e, expected = law.fill(rest, normal), law.fill(rest, torch.zeros_like(normal))
-        seen = y[rows][:, None]
-        yield Recovered(
-            rows,
-            torch.where(shown, seen, x + e)[kept],
-            torch.where(shown, seen, x + expected).mean(1)[kept],
-            x.mean(1)[kept],
-        )
+        law = residual.on(hidden[rows])
+        found = _completed(model, law, y[rows], tuple(y.shape[1:]), draws, ids[rows], seed, steps,
+                           chunk)  # fmt: skip
+        yield Recovered(rows, *(x[kept] for x in found))
+
+
+def recover_measured(
+    model: Model,
+    y: Tensor,
+    law: Indirect | Loose,
+    *,
+    draws: int,
+    ids: Tensor,
+    seed: int = 0,
+    steps: int = 20,
+    chunk: int = 64,
+) -> Iterator[Recovered]:
+    """Posterior draws of signals of which linear measurements were taken.
+
+    Args:
+        model: the fitted model.
+        y: measurements (B, ...).
+        law: of such signals.
+        draws, ids, seed, steps, chunk: see `recover`.
+
+    Yields:
+        Blocks of `chunk` examples, in order.
+    """
+    shape, chunk = model.network.signal_shape, min(chunk, MEASURED)
+    for rows in torch.arange(len(y), device=y.device).split(chunk):
+        some = law.on(len(rows))
+        found = _completed(model, some, y[rows], shape, draws, ids[rows], seed, steps, chunk)
+        yield Recovered(rows, *found)
+
+
+def _completed(
+    model: Model, law: Law, y: Tensor, shape: tuple[int, ...], draws: int, ids: Tensor, seed: int,
+    steps: int, chunk: int,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Draws, their mean, and the mean of f(z) alone, of some signals of one shape."""
+    noise = _each_chain(Noise(seed, "recover"), ids, draws)
+    z = _chains(model, law, law.seen(y), shape[1:], draws, noise, steps, chunk)
+    x = generate(model, z, chunk=chunk).unflatten(0, (len(y), draws))
+    noise = _each_chain(Noise(seed, "residual"), ids, draws)
+    normal = noise.normal(law.normals(shape)).to(x).unflatten(0, (len(y), draws))
+    drawn, expected = (law.complete(x, y, n) for n in (normal, torch.zeros_like(normal)))
+    return drawn, expected.mean(1), x.mean(1)
 
 
 def _covered(model: Model, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,20 +274,20 @@ def _each_chain(noise: Noise, ids: Tensor, draws: int) -> Keyed:
 
 
 def _chains(
-    model: Model, law: Law, y: Tensor, draws: int, noise: Keyed, steps: int, chunk: int
-) -> Tensor:
+    model: Model, law: Law, seen: Tensor, size: tuple[int, ...], draws: int, noise: Keyed,
+    steps: int, chunk: int,
+) -> Tensor:  # fmt: skip
     """Latents of `draws` chains of each example, (B K, *latent_shape)."""
-    measured = law.A(y)
-    model = model.at_sigma(law.sigma)
-    grid = grid_over(model, tuple(y.shape[2:])) if model.network.stationary else None
-    start = model.mean_latent(len(y), grid)
-    z, _ = solve(model, measured, law.A, start=start, steps=TO_START, chunk=chunk)
+    model, few = model.at_sigma(law.sigma), torch.arange(len(seen), device=seen.device)
+    grid = grid_over(model, size) if model.network.stationary else None
+    start = model.mean_latent(len(seen), grid)
+    z, _ = solve(model, seen, law.A, start=start, steps=TO_START, chunk=chunk)
     metric = Metric.plain(z, 0.1 * law.sigma)
-    calibrate(model, measured, law.A, z, metric, noise[torch.arange(len(y)) * draws], chunk=chunk)
-    rows = torch.arange(len(y), device=y.device).repeat_interleave(draws)
+    calibrate(model, seen, law.A, z, metric, noise[few * draws], chunk=chunk)
+    rows = few.repeat_interleave(draws)
     state, _ = infer(
         model,
-        measured[rows],
+        seen[rows],
         law.A[rows],
         State.begin(z[rows]),
         LeimkuhlerMatthews(),

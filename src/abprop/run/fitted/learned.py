@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from abprop.data import Scale, Sensor, Signals
+from abprop.data import sensor as sensor_of
 from abprop.errors import UserError
 from abprop.evaluate import Explained, Posterior, explained
 from abprop.kinds import KINDS, Kind
 from abprop.model import Model
+from abprop.residuals import Known
 from abprop.run.recipe import Recipe, compose
-from abprop.run.split import Split, listed_back, load_data, read_alike, sensor, split
+from abprop.run.split import Split, listed_back, load_data, read_alike, read_measured, sensor, split
 from abprop.sources import recognised
 from abprop.spectra import Colour, of_mean
 
@@ -39,6 +41,7 @@ class Learned:
         states: the same latents of `learned`.
         source: where the data are now, if not where the recipe says.
         colour: of a sound that was learned by the variance of its bands.
+        known: what measurements said of the signals, if they were learned from as completed.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class Learned:
     states: Tensor
     source: object = None
     colour: Colour | None = None
+    known: Known | None = None
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
@@ -115,13 +119,13 @@ class Learned:
     def split(self) -> Split:
         """Training and held-out examples as they were while learning."""
         if self._split is None:
-            self._split = split(self.recipe, self.signals)
+            self._split = split(self.recipe, self.signals, self.sensor(self.signals))
         return self._split
 
     def sensor(self, signals: Signals) -> Sensor:
         """How such signals are observed by this run."""
         # Crops of a sound are spectra already.
-        return sensor(self.recipe, signals, self.colour if signals.rate else None)
+        return sensor(self.recipe, signals, self.colour if signals.rate else None, self.known)
 
     @property
     def _chunk(self) -> int:
@@ -151,6 +155,51 @@ class Learned:
         if source is None and masks is None and hide is None:
             return self._own_signals()
         return self._alike(source, self.shape, sets, masks, hide)
+
+    def asked(
+        self,
+        source: object = None,
+        sets: Sequence[str] = (),
+        masks: object = None,
+        hide: str | None = None,
+        measure: str | None = None,
+        operator: str | None = None,
+    ) -> tuple[Signals, Sensor | None]:
+        """Signals as `incomplete` gives them; and how they are observed, where that was asked.
+
+        Args:
+            source, sets, masks, hide: see `given`.
+            measure: a rule that measures complete signals.
+            operator: the source holds measurements, by a matrix in a .npy or a rule.
+
+        Raises:
+            UserError: measurements of measurements, or of signals with masks.
+        """
+        if measure is None and operator is None:
+            return self.incomplete(source, sets, masks, hide), None
+        if self.recipe.data.operator or self.rate:
+            raise UserError(
+                "--measure, --operator: not for a run of measurements through a matrix or of a "
+                "sound; leave them out"
+            )
+        if np.ndim(self.scale.low):
+            raise UserError("--measure, --operator: not for a table; leave them out")
+        if masks is not None or hide is not None:
+            raise UserError("--measure, --operator: not with masks; leave one of them out")
+        if operator is None:
+            signals = self.given(source, sets)
+        elif source is None:
+            raise UserError("--operator needs a SOURCE: the measurements")
+        else:
+            signals = source if isinstance(source, Signals) else read_measured(source, sets)
+        return signals, sensor_of(
+            signals,
+            measure=measure,
+            operator=operator,
+            shape="x".join(map(str, self.shape)),
+            range=f"{float(self.scale.low)}:{float(self.scale.high)}" if operator else None,
+            seed=self.recipe.seed,
+        )
 
     def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
         """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""

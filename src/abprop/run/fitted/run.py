@@ -13,9 +13,9 @@ from torch import Tensor
 
 from abprop import checkpoint, tasks
 from abprop.baselines.videos import FACTORS
-from abprop.data import ASIDE, Signals
+from abprop.data import ASIDE, Sensor, Signals
 from abprop.errors import UserError
-from abprop.evaluate import Answer, Posterior, judged, recovery
+from abprop.evaluate import Answer, Answering, judged, measured, recovery
 from abprop.files import sounds
 from abprop.grammar import names, whole, whole_numbers
 from abprop.kinds.videos import save_clip
@@ -195,38 +195,60 @@ class Run(Learned):
         *,
         draws: int = 16,
         hide: str | None = None,
+        measure: str | None = None,
+        operator: str | None = None,
         sets: Sequence[str] = (),
     ) -> Answer:
         """What is hidden of signals, filled in, with its uncertainty; see `recovery.Answer`.
+
+        Or whole signals, of which measurements are known alone.
 
         Args:
             y: path or array, NaN = missing; the training data if None.
             mask: True = hidden, a path or an array like y.
             draws: posterior draws of each signal.
             hide: a rule that hides more, "P.5".
+            measure: a rule that measures them, "down:4".
+            operator: y holds measurements, by a matrix in a .npy or a rule.
             sets: data.* keys for `y`.
         """
         draws = whole("draws (--draws)", draws, 2)
-        return self.recovered(self.incomplete(y, sets, mask, hide), draws=draws)
+        signals, sensor = self.asked(y, sets, mask, hide, measure, operator)
+        return self.recovered(signals, draws=draws, sensor=sensor)
 
-    def recovered(self, signals: Signals, *, draws: int = 16, progress: Say = quiet) -> Answer:
-        """The same for signals that were read."""
-        posterior, signals = self.posterior(signals, draws, progress), signals.unveiled(ASIDE)
-        return recovery.answer(posterior, signals, draws, self.device, progress)
+    def recovered(
+        self,
+        signals: Signals,
+        *,
+        draws: int = 16,
+        sensor: Sensor | None = None,
+        progress: Say = quiet,
+    ) -> Answer:
+        """The same for signals that were read; `sensor` says how they are observed."""
+        signals = signals.unveiled(ASIDE) if sensor else signals
+        posterior = self.posterior(signals, draws, progress, sensor=sensor)
+        return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device, progress)
 
     def posterior(
-        self, signals: Signals, draws: int, progress: Say = quiet, residual: str | None = None
-    ) -> Posterior:
-        """How this run answers for what is hidden of such signals, its width calibrated on them.
+        self,
+        signals: Signals,
+        draws: int,
+        progress: Say = quiet,
+        residual: str | None = None,
+        sensor: Sensor | None = None,
+    ) -> Answering:
+        """How this run answers for such signals; for parts of them with its width calibrated.
 
         Args:
             signals, draws, progress: see `evaluate`.
             residual: "correlated" or "white"; the run's own if None.
+            sensor: how they are observed, if not as the run's own.
         """
-        if self.measured:
-            raise UserError("this run learned from measurements, not from parts: use reconstruct")
         if self.rate:
             raise UserError("a sound is complete: there is nothing to recover; use sample")
+        sensor = sensor or self.sensor(signals)
+        if sensor.operator is not None:
+            return self._from_measurements(signals, sensor, progress)
         residual = residual or self.residual
         if residual not in self._posteriors:
             progress("fitting the law of the residuals")
@@ -236,6 +258,17 @@ class Run(Learned):
         progress("calibrating the uncertainty on entries set aside")
         share = self.recipe.data.aside or recovery.SHARE
         return recovery.calibrated(self._posteriors[residual], signals, draws, self.device, share)
+
+    def _from_measurements(self, signals: Signals, sensor: Sensor, progress: Say) -> Answering:
+        progress("fitting the laws of the residuals")
+        train = self.signals.take(self.ids[: len(self.names)][: recovery.FITTED].cpu())
+        own = self.sensor(self.signals)
+        candidates = measured.answering(
+            self.learned, self.states, train, own, sensor, self._chunk, self.recipe.seed
+        )
+        if len(candidates) > 1:
+            progress("comparing them on measurements set aside")
+        return measured.chosen(candidates, signals, self.device)
 
     @property
     def residual(self) -> str:
@@ -250,6 +283,7 @@ class Run(Learned):
         sets: Sequence[str] = (),
         against: str | Sequence[str] = (),
         draws: int = 16,
+        measure: str | None = None,
         progress: Say = quiet,
     ) -> dict[str, Any]:
         """Errors (see `abprop.evaluate`), and those of baselines.
@@ -261,11 +295,15 @@ class Run(Learned):
             source: signals to reconstruct; the training data if None.
             sets: data.* keys for `source`.
             against: baselines ("mean,pca" or a list), fitted to this run's own data.
-            draws: posterior draws of each signal that has hidden parts.
+            draws: posterior draws of each signal that has hidden parts or was measured.
+            measure: a rule, "down:4": score signals behind such measurements.
             progress: told what is being done.
         """
         draws, against = whole("draws (--draws)", draws, 2), names("against (--against)", against)
-        result = judged(self, self.given(source, sets), against, draws, progress)
+        signals, sensor = self.given(source, sets), None
+        if measure is not None:
+            signals, sensor = self.asked(signals, measure=measure)
+        result = judged(self, signals, against, draws, progress, sensor)
         told = metrics.sampler(metrics.load(self.folder / "metrics.jsonl"))
         return result if told is None else {**result, "chains": told.row()}
 
