@@ -113,8 +113,7 @@ def test_a_cell_is_its_blocks_and_the_next_ones(grid: tuple[int, ...]) -> None:
 
 def test_every_cell_of_blocks_that_do_not_fade_is_one_that_was_inferred() -> None:
     prior, z = remembering((5, 6)), maps((5, 6))
-    composed = prior._known[0].window(Noise(0, "draws"), 0, (0, 0), (20, 20))
-    drawn = composed.cut().of(z).flatten(1).T
+    drawn = prior.draw_cut(Noise(0, "draws"), (20, 20), (0, 0)).flatten(1).T
     known = {tuple(cell) for cell in z.movedim(1, -1).reshape(-1, 3).tolist()}
     assert all(tuple(cell) in known for cell in drawn.tolist())
 

@@ -70,6 +70,13 @@ def test_several_are_different_and_in_blocks_they_are_the_same(run) -> None:
     np.testing.assert_array_equal(second, two[1])
 
 
+def test_every_frame_of_a_stretch_is_one_that_was_explained(video) -> None:
+    """What lies between two of them is soft: stretches are cut, not faded."""
+    made = np.moveaxis(video.sample(frames=60)[0], 1, 0).reshape(60, -1).astype(int)
+    known = video.reconstruct().reshape(FRAMES, -1).astype(int)
+    assert np.abs(made[:, None] - known[None]).max(2).min(1).max() <= 1
+
+
 def test_a_run_is_loaded_again_as_it_was(run) -> None:
     np.testing.assert_array_equal(load(run.folder).sample(frames=30), run.sample(frames=30))
 

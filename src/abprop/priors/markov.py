@@ -79,6 +79,11 @@ class Markov(Gaussian):
         begin, draws = start or (0,) * len(lengths), range(first, first + count)
         return torch.stack([library.window(noise, i, begin, lengths).of(z) for i in draws])
 
+    def draw_cut(self, noise: Noise, grid: Cells, start: Cells, draw: int = 0) -> Tensor:
+        """A window of an endless map in which no block fades into another, (k, *grid)."""
+        library, z = self._known
+        return library.window(noise, draw, start, grid).cut().of(z)
+
     def draw_torus(self, noise: Noise, count: int, grid: Cells) -> Tensor:
         """Maps whose opposite edges fit, (count, k, *grid), for tiling.
 

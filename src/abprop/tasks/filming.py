@@ -2,7 +2,7 @@
 
     linear    a new path of a linear system (see `dynamics`)
     blocks    stretches of the clip's own path, each chosen to fit those around it (see
-              `priors.markov`), fading into each other
+              `priors.markov`), one cut after the other: a frame between two is soft
 
 Noise is keyed by the number of the frame, so that a longer video begins like a shorter one; frames
 are made in canonical blocks, so that memory does not grow with their number.
@@ -23,7 +23,7 @@ from abprop.priors import Markov
 from abprop.tasks.drawing import generate
 
 BLOCK = 32  # frames made together
-STRETCH = 16  # frames of a stretch, a quarter of them at either end shared with others
+STRETCH = 16  # frames of a stretch; a quarter of them at either end must fit its neighbours
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def blocks(z: Tensor, noise: Noise, draw: int = 0) -> Iterator[Tensor]:
     """A new path of stretches of z (T, d), for ever."""
     prior = stretches(z)
     for begin in itertools.count(0, BLOCK):
-        yield from prior.draw(noise, 1, (BLOCK,), (begin,), draw)[0].T
+        yield from prior.draw_cut(noise, (BLOCK,), (begin,), draw).T
 
 
 def stretches(z: Tensor) -> Markov:
