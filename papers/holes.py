@@ -31,6 +31,7 @@ def rows() -> list[Row]:
     sea = [Row("holes", f"sea-{name}", "", SEA, partial(_sea, name, rule), _degrees)
            for name, rule in SEA_RULES.items()]  # fmt: skip
     return [*sea, Row("holes", "background", "", BOATS, _background, _beside),
+            Row("holes", "boats", "", BOATS, _boats, _beside),
             Row("holes", "table", "", "", _table, _beside),
             Row("holes", "bricks", "", "", _bricks, _beside)]  # fmt: skip
 
@@ -100,16 +101,33 @@ def _degrees(found: dict[str, Any]) -> str:
 
 
 def _background(run: Runner) -> dict[str, Any]:
-    with np.load(run.data / BOATS) as found:
-        frames, boats = found["frames"], found["occluder"]
-    hidden = boats | np.roll(boats, len(boats) // 2, 0)
-    values = np.where(boats[..., None], np.float32(np.nan), frames.astype(np.float32))
-    path = _kept(run, "background", frames=values, hidden=hidden)
+    """Frames as pictures."""
+    path = _behind_boats(run)
     sets = ("--set", "data.range=0:255", "--masks", f"{path}:hidden", "--budget", "10m", "--json")
     folder = RUNS / "holes-background"
     fitted = run("fit", f"{path}:frames", "--run", folder, *sets)
     return {"fit": fitted, **run("evaluate", folder, "--draws", 8, "--against",
                                  "white,mean,pca", "--json")}  # fmt: skip
+
+
+def _boats(run: Runner) -> dict[str, Any]:
+    """The same as a video, at half the size."""
+    path, folder = _behind_boats(run), RUNS / "holes-boats"
+    keys = ("data.kind=video", "data.size=64", "data.range=0:255", "train.iterations=1500")
+    sets = [word for key in keys for word in ("--set", key)]
+    asked = ("--masks", f"{path}:hidden", *sets, "--json")
+    fitted = run("fit", f"{path}:frames", "--run", folder, *asked)
+    return {"fit": fitted, **run("evaluate", folder, "--draws", 8, "--against",
+                                 "white,mean,pca", "--json")}  # fmt: skip
+
+
+def _behind_boats(run: Runner) -> Path:
+    """A file of frames without boats, and what is hidden: boats, and boats of another time."""
+    with np.load(run.data / BOATS) as found:
+        frames, boats = found["frames"], found["occluder"]
+    hidden = boats | np.roll(boats, len(boats) // 2, 0)
+    values = np.where(boats[..., None], np.float32(np.nan), frames.astype(np.float32))
+    return _kept(run, "background", frames=values, hidden=hidden)
 
 
 def _table(run: Runner) -> dict[str, Any]:
