@@ -22,7 +22,10 @@ from abprop.operators import (
     Grey,
     Mask,
     Projection,
+    WhiteProjection,
+    measure,
     observe,
+    rules,
     white,
 )
 
@@ -187,6 +190,17 @@ def test_white_images_are_keyed_and_keep_the_unit_of_x() -> None:
     assert P.norm(dim=1).sub(1).abs().max() < 0.15 and abs(P.norm(dim=1).mean() - 1) < 0.01
     x = torch.randn(32, 3, 16, 16) * 0.4
     assert Projection(P, 32)(x).std() == pytest.approx(0.4, rel=0.05)
+
+
+def test_a_projection_too_large_to_hold_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, x = (1, 9, 11), torch.randn(3, 1, 9, 11)
+    held = measure("projection:90", shape, 3, 5)
+    monkeypatch.setattr(rules, "HELD", 90 * 99 - 1)
+    drawn = measure("projection:90", shape, 3, 5)
+    assert isinstance(held, Projection) and isinstance(drawn, WhiteProjection)
+    torch.testing.assert_close(drawn(x), held(x), atol=1e-5, rtol=1e-5)
+    v = torch.randn(3, 90)
+    torch.testing.assert_close(drawn.vjp(x)[1](v), held.vjp(x)[1](v), atol=1e-5, rtol=1e-5)
 
 
 def test_a_projection_keeps_its_matrix_and_not_its_callers_memory() -> None:

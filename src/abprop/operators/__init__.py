@@ -15,7 +15,15 @@ from abprop.operators.base import Measurement, Operator, Pullback
 from abprop.operators.chains import Compose, Each
 from abprop.operators.entries import Identity, Mask, observe
 from abprop.operators.foreign import Function, from_physics
-from abprop.operators.linear import Blur, Downsample, Grey, Projection, white, written_out
+from abprop.operators.linear import (
+    Blur,
+    Downsample,
+    Grey,
+    Projection,
+    WhiteProjection,
+    white,
+    written_out,
+)
 from abprop.operators.rules import MEASURES, check_measure, check_measured, measure
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "Mask",
     "observe",
     "Projection",
+    "WhiteProjection",
     "white",
     "written_out",
     "Blur",

@@ -11,6 +11,7 @@ since kernels sum ragged edges in another order, and everything else works entry
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from math import isfinite, prod
 from operator import add
@@ -87,10 +88,51 @@ def white(count: int, shape: tuple[int, ...], seed: int) -> Tensor:
     """
     if count < 1 or prod(shape) < 1:
         raise UserError(f"projection: {count} images of {times(shape)}; both must be at least 1")
-    noise, images = Noise(seed, "projection"), torch.empty(count, prod(shape))
+    images = torch.empty(count, prod(shape))
     for rows in torch.arange(count).split(_BLOCK):
-        images[rows] = (noise.at(rows).normal((prod(shape),)) / prod(shape) ** 0.5).float()
+        images[rows] = _drawn(rows, prod(shape), seed)
     return images
+
+
+def _drawn(rows: Tensor, entries: int, seed: int) -> Tensor:
+    return (Noise(seed, "projection").at(rows).normal((entries,)) / entries**0.5).float()
+
+
+class WhiteProjection(Alike):
+    """A `Projection` on `white` images that are drawn anew whenever they are needed.
+
+    For matrices that do not fit in memory: slow, and no larger than a few images.
+
+    Args:
+        count, shape, seed: see `white`.
+        batch: number of examples.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...], batch: int, seed: int) -> None:
+        self.signal, self.seed = shape, seed
+        super().__init__(batch, (count,), count)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        expect("projection", x, self.signal)
+        flat = x.flatten(1)
+        parts = [
+            _product(flat, images.to(x.device).T, len(rows)) for rows, images in self._images()
+        ]
+        return torch.cat(parts, 1)
+
+    def vjp(self, x: Tensor) -> tuple[Tensor, Pullback]:
+        """A(x) and  v -> sum over the images of v_k p_k."""
+        return self(x), self._adjoint
+
+    def _adjoint(self, v: Tensor) -> Tensor:
+        found = v.new_zeros(len(v), prod(self.signal))
+        for rows, images in self._images():
+            found += _product(v[:, rows], images.to(v.device), prod(self.signal))
+        return found.reshape(-1, *self.signal)
+
+    def _images(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in torch.arange(self.shape[0]).split(_BLOCK):
+            yield rows, _padded(_drawn(rows, prod(self.signal), self.seed))
 
 
 class Blur(Alike):

@@ -13,7 +13,9 @@ from torch import Tensor
 from abprop.errors import UserError
 from abprop.operators.base import Measurement, Operator, times
 from abprop.operators.chains import Compose
-from abprop.operators.linear import Blur, Downsample, Grey, Projection, white
+from abprop.operators.linear import Blur, Downsample, Grey, Projection, WhiteProjection, white
+
+HELD = 2**28  # numbers of a projection's matrix that are held: a GiB
 
 
 class Rule(NamedTuple):
@@ -124,6 +126,8 @@ def _projection(number: float, shape: tuple[int, ...], batch: int, seed: int) ->
             f"projection:{number} measures more numbers than signals of {times(shape)} have; "
             f"use at most projection:{prod(shape)}"
         )
+    if number * prod(shape) > HELD:
+        return WhiteProjection(int(number), shape, batch, seed)
     return Projection(white(int(number), shape, seed), batch)
 
 
