@@ -15,7 +15,6 @@ from abprop.errors import UserError, unknown
 from abprop.residuals import Completion, Known
 from abprop.say import Say, quiet
 
-BLOCK = 64  # signals completed together
 PILOTS = 5  # signals on which lambda is chosen
 SHARES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # of the lambda at which c = 0
 HELD = 10  # one of so many measurements is held out to choose lambda
@@ -125,8 +124,7 @@ def _kriging(taken: Taken, progress: Say) -> np.ndarray:
     if len(taken.shape) < 2:
         raise UserError("--against kriging: these signals have no axes; leave it out")
     y, A = (torch.from_numpy(v.astype(np.float32)) for v in taken[:2])
-    completion = Completion(Known.of(y, A, taken.shape), A)
-    return torch.cat([completion(block) for block in y.split(BLOCK)]).numpy()
+    return Completion(Known.of(y, A, taken.shape), A)(y).numpy()
 
 
 def _bicubic(taken: Taken, progress: Say) -> np.ndarray:

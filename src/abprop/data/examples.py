@@ -19,7 +19,7 @@ from torch import Tensor
 from abprop.alternate import Batch
 from abprop.data.signals import OBSERVED, Ids
 from abprop.errors import AbpropError
-from abprop.operators import Identity, Mask, Operator
+from abprop.operators import Identity, Mask, Operator, for_many
 
 
 class Observations(Protocol):
@@ -119,4 +119,4 @@ class Same:
     operator: Operator
 
     def __getitem__(self, rows: Tensor) -> Operator:
-        return self.operator[torch.zeros(len(rows), dtype=torch.int64)]
+        return for_many(self.operator, len(rows))

@@ -24,12 +24,11 @@ from abprop.files import arrays
 from abprop.grammar import parse_latent, parse_range
 from abprop.likelihoods import RANGE
 from abprop.machine import one_thread
-from abprop.operators import Measurement, Projection, measure, written_out
+from abprop.operators import Measurement, Projection, for_many, measure, written_out
 from abprop.residuals import Completion, Known
 from abprop.spectra import Colour, levels
 
 BLOCK = 256  # signals measured together
-FEW = 64  # signals completed together
 MOST = 4096  # measured numbers with which signals are completed: matrices of that side
 UNIT = Scale(-1.0, 1.0, "float32")  # of what is in model units already
 LOUD = 10 * RANGE / log(10)  # decibels of a unit of the logarithm of a power
@@ -86,8 +85,7 @@ class Sensor:
         y, kind = self.measured(signals), "array"
         if self.completion is not None:
             with one_thread():  # what is seen must not hang on how many there are
-                parts = [self.completion(block) for block in y.flatten(1).split(FEW)]
-            y, kind = torch.cat(parts), self.kind
+                y, kind = self.completion(y.flatten(1)), self.kind
         return Signals.of(kind, y.numpy(), None, signals.names, UNIT, signals.source)
 
     def measured(self, signals: Signals) -> Tensor:
@@ -107,7 +105,7 @@ class Sensor:
             return self._in_model_units(self.matrix, signals)
         assert self.operator is not None
         blocks, one = torch.arange(len(signals)).split(BLOCK), self.operator
-        return torch.cat([one[torch.zeros_like(b)](signals.batch(b)[0]) for b in blocks])
+        return torch.cat([for_many(one, len(b))(signals.batch(b)[0]) for b in blocks])
 
     def _in_model_units(self, matrix: Tensor, signals: Signals) -> Tensor:
         """y in data units -> y of x in model units: x_data = unit x + middle."""

@@ -34,7 +34,7 @@ from abprop.evaluate.scores import Scores, errors
 from abprop.kinds import Kind
 from abprop.measures import Ratios
 from abprop.model import Model
-from abprop.operators import Measurement, written_out
+from abprop.operators import Measurement, for_many, written_out
 from abprop.say import Say, counted
 
 WHITE = "white"  # the paper's model beside the default: the same f, residuals independent
@@ -273,7 +273,7 @@ def _foretold(
     progress: Say,
 ) -> dict[str, Any]:
     """Measurements foretold by f(z), and by what baselines make of them."""
-    unit, every = float(np.mean(sensor.scale.unit)), A[torch.zeros(len(y), dtype=torch.int64)]
+    unit, every = float(np.mean(sensor.scale.unit)), for_many(A, len(y))
     rows = {name: _from_measurements(name, y, A, sensor.shape, progress) for name in against}
     progress(f"inferring the latents of {counted(len(signals), 'signal', 'signals')}")
     x = torch.cat([block.x for block in run.explained(signals)])

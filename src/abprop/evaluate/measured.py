@@ -22,6 +22,7 @@ from abprop.evaluate.recovery import FEW, FITTED, Block, residual_laws
 from abprop.evaluate.scores import crps
 from abprop.model import Model
 from abprop.noise import Noise
+from abprop.operators import for_many
 from abprop.residuals import Indirect, Loose, Stationary, fit_power
 
 TRIED = 32  # signals on which laws are compared
@@ -46,7 +47,6 @@ class Measured:
     sensor: Sensor
     chunk: int
     seed: int = 0
-    width: float = 1.0
 
     def draws(self, signals: Signals, count: int, device: torch.device) -> Iterator[Block]:
         """Blocks of signals, in order."""
@@ -98,13 +98,10 @@ def _own_laws(
         laws = residual_laws(model, z, train, correlated=True)
         there = [law for law in laws if isinstance(law, Stationary)]
         return [(law.to("cpu"), QUIET * law.variance.mean().item()) for law in there]
-    A, y = own.operator[torch.zeros_like(rows)], own.measured(train)
-    told, powers = y.flatten(1), []
-    matrix = own.written
+    A, y, matrix = for_many(own.operator, len(rows)), own.measured(train).flatten(1), own.written
     assert matrix is not None
-    residual = told - A(tasks.generate(model, z).cpu()).flatten(1)
-    for r in (residual, told - told.mean(0)):
-        powers.append(fit_power(r, matrix, own.shape))
+    about_f = y - A(tasks.generate(model, z).cpu()).flatten(1)
+    powers = [fit_power(r, matrix, own.shape) for r in (about_f, y - y.mean(0))]
     return [(power.covariance, power.nugget) for power in powers]
 
 
@@ -120,9 +117,9 @@ def _told(one: Measured, y: Tensor, device: torch.device) -> float:
     """CRPS of a share of the measurements, foretold from the rest."""
     law = one.law
     assert isinstance(law, Indirect)
-    count = len(law.matrix)
-    order = Noise(one.seed, "aside").permutation(count)
-    held, kept = order[: max(1, round(HELD * count))], order[max(1, round(HELD * count)) :]
+    order = Noise(one.seed, "aside").permutation(len(law.matrix))
+    share = max(1, round(HELD * len(order)))
+    held, kept = order[:share], order[share:]
     rest = replace(one, law=Indirect(law.covariance, law.matrix[kept], law.noise**2))
     each = []
     for block in rest.given(y[:, kept], FEW, device):

@@ -11,7 +11,7 @@
 A mask is no special case: it is the operator x -> m * x with one m per example.
 """
 
-from abprop.operators.base import Measurement, Operator, Pullback
+from abprop.operators.base import Measurement, Operator, Pullback, for_many
 from abprop.operators.chains import Compose, Each
 from abprop.operators.entries import Identity, Mask, observe
 from abprop.operators.foreign import Function, from_physics
@@ -30,6 +30,7 @@ __all__ = [
     "Operator",
     "Measurement",
     "Pullback",
+    "for_many",
     "Identity",
     "Mask",
     "observe",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -85,6 +85,20 @@ class Alike:
 def taken(values: Tensor, rows: Tensor) -> Tensor:
     """values[rows], also where the rows' numbers are on another device; stays where values are."""
     return values[rows.to(values.device) if isinstance(rows, Tensor) else rows]
+
+
+T = TypeVar("T", covariant=True)
+
+
+class Rows(Protocol[T]):
+    """What gives an operator of some of its examples."""
+
+    def __getitem__(self, rows: Tensor) -> T: ...
+
+
+def for_many(A: Rows[T], count: int) -> T:
+    """The operator of one example, for so many that are measured alike."""
+    return A[torch.zeros(count, dtype=torch.int64)]
 
 
 def times(shape: Sequence[int]) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from abprop.errors import UserError
 from abprop.noise import Noise
-from abprop.operators.base import Alike, Measurement, Pullback, expect, times
+from abprop.operators.base import Alike, Measurement, Pullback, expect, for_many, times
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601
 TRUNCATE = 4.0  # standard deviations after which a Gaussian kernel ends
@@ -253,8 +253,7 @@ def written_out(A: Measurement, signal: tuple[int, ...]) -> Tensor:
     """
     rows = []
     for block in torch.eye(prod(A.shape)).split(256):
-        one = A[torch.zeros(len(block), dtype=torch.int64)]
-        adjoint = one.vjp(torch.zeros(len(block), *signal))[1]
+        adjoint = for_many(A, len(block)).vjp(torch.zeros(len(block), *signal))[1]
         rows.append(adjoint(block.reshape(-1, *A.shape)).flatten(1))
     return torch.cat(rows)
 

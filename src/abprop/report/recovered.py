@@ -11,6 +11,7 @@ import torch
 from abprop.data import MISSING, Sensor, Signals
 from abprop.evaluate import Answer
 from abprop.files.write import grid, put, save_images
+from abprop.operators import for_many
 from abprop.report.figures import WIDE, headings
 from abprop.report.page import Figure, Page, Table, write
 from abprop.report.words import number
@@ -191,8 +192,7 @@ def _measured(signals: Signals, sensor: Sensor) -> np.ndarray:
         for axis in (2, 3):
             y = y.repeat_interleave(sensor.shape[axis - 1] // y.shape[axis], axis)
         return y.expand(-1, sensor.shape[0], -1, -1).numpy()
-    one = A[torch.zeros(len(y), dtype=torch.int64)]
-    back = one.vjp(torch.zeros(len(y), *sensor.shape))[1](y)
+    back = for_many(A, len(y)).vjp(torch.zeros(len(y), *sensor.shape))[1](y)
     return (back / back.abs().amax(tuple(range(1, back.ndim)), keepdim=True)).numpy()
 
 

@@ -39,8 +39,12 @@ class Law(Protocol):
         Args:
             x: f(z) of K chains, (B, K, C, *size).
             y: what was observed, (B, ...).
-            normal: standard normals (B, K, *normals); zeros give the conditional mean.
+            normal: standard normals (B, K, *normals).
         """
+        ...
+
+    def expected(self, x: Tensor, y: Tensor) -> Tensor:
+        """The mean of what `complete` draws."""
         ...
 
 
@@ -62,6 +66,10 @@ class Parts:
         """See `Law`; what was observed stays as it is."""
         y = y[:, None]
         return torch.where(self.hidden[:, None], x + self.fill(y - x, normal), y)
+
+    def expected(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Law`."""
+        return self.complete(x, y, torch.zeros_like(x))
 
     def fill(self, residual: Tensor, normal: Tensor) -> Tensor:
         """Residuals (B, K, C, *size) of K chains, the hidden ones drawn given the others.

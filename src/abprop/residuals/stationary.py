@@ -56,9 +56,7 @@ class Stationary:
 
     def drawn(self, normal: Tensor) -> Tensor:
         """Signals e ~ N(0, C), (N, C, *size), of standard normals (N, *torus)."""
-        values, vectors = torch.linalg.eigh(self._power)
-        root = values.clamp_min(0).sqrt().to(vectors.dtype)
-        return self._filtered((vectors * root[..., None, :]) @ vectors.mH, normal)
+        return self._filtered(self._root, normal)
 
     @cached_property
     def _power(self) -> Tensor:
@@ -66,6 +64,13 @@ class Stationary:
         axes = tuple(range(2, self.table.ndim))
         spectrum = torch.fft.rfftn(self.table, dim=axes).movedim((0, 1), (-2, -1)).conj()
         return (spectrum + spectrum.mH) / 2
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """The Hermitian root of the spectrum."""
+        values, vectors = torch.linalg.eigh(self._power)
+        root = values.clamp_min(0).sqrt().to(vectors.dtype)
+        return (vectors * root[..., None, :]) @ vectors.mH
 
     def _filtered(self, power: Tensor, x: Tensor) -> Tensor:
         size = self.torus[1:]

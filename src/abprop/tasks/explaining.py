@@ -252,8 +252,7 @@ def _completed(
     x = generate(model, z, chunk=chunk).unflatten(0, (len(y), draws))
     noise = _each_chain(Noise(seed, "residual"), ids, draws)
     normal = noise.normal(law.normals(shape)).to(x).unflatten(0, (len(y), draws))
-    drawn, expected = (law.complete(x, y, n) for n in (normal, torch.zeros_like(normal)))
-    return drawn, expected.mean(1), x.mean(1)
+    return law.complete(x, y, normal), law.expected(x, y).mean(1), x.mean(1)
 
 
 def _covered(model: Model, y: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from abprop.operators import Measurement, Projection
+from abprop.operators import Measurement, Projection, for_many
 from abprop.residuals.stationary import Stationary
 
 _BLOCK = 64  # rows of a matrix whose spectra are held at once
@@ -49,7 +49,7 @@ class Indirect:
     def on(self, count: int) -> Self:
         """The law of so many signals."""
         some = copy.copy(self)
-        some.A = self.A[torch.zeros(count, dtype=torch.int64)]
+        some.A = for_many(self.A, count)
         return some
 
     def to(self, device: torch.device | str) -> Self:
@@ -70,13 +70,19 @@ class Indirect:
 
     def complete(self, x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
         """See `Law`."""
-        chains, numbers = x.flatten(0, 1), prod(self.covariance.torus)
-        normal, told = normal.flatten(0, 1), y.flatten(1).repeat_interleave(x.shape[1], 0)
-        of_e, of_noise = normal[:, :numbers], normal[:, numbers:]
-        e = self.covariance.drawn(of_e.reshape(-1, *self.covariance.torus))
-        drawn = chains + e
-        left = told - drawn.flatten(1) @ self.matrix.T - self.noise * of_noise
-        return (drawn + (left @ self.gain).reshape(drawn.shape)).reshape(x.shape)
+        torus = self.covariance.torus
+        of_e, of_noise = normal[..., : prod(torus)], normal[..., prod(torus) :]
+        e = self.covariance.drawn(of_e.reshape(-1, *torus)).reshape(x.shape)
+        return self._kriged(x + e, y.flatten(1)[:, None] - self.noise * of_noise)
+
+    def expected(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Law`."""
+        return self._kriged(x, y.flatten(1)[:, None])
+
+    def _kriged(self, x: Tensor, y: Tensor) -> Tensor:
+        """x + C A^T G^-1 (y - A x) of chains (B, K, C, *size), y (B, 1 or K, numbers)."""
+        left = y - x.flatten(2) @ self.matrix.T
+        return x + (left @ self.gain).reshape(x.shape)
 
 
 class Loose:
@@ -92,7 +98,7 @@ class Loose:
 
     def on(self, count: int) -> Self:
         """The law of so many signals."""
-        return type(self)(self.A[torch.zeros(count, dtype=torch.int64)], self.sigma)
+        return type(self)(for_many(self.A, count), self.sigma)
 
     def to(self, device: torch.device | str) -> Self:
         """The same on another device."""
@@ -109,3 +115,7 @@ class Loose:
     def complete(self, x: Tensor, y: Tensor, normal: Tensor) -> Tensor:
         """See `Law`."""
         return x + self.sigma * normal
+
+    def expected(self, x: Tensor, y: Tensor) -> Tensor:
+        """See `Law`."""
+        return x

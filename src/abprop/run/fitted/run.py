@@ -225,7 +225,6 @@ class Run(Learned):
         progress: Say = quiet,
     ) -> Answer:
         """The same for signals that were read; `sensor` says how they are observed."""
-        signals = signals.unveiled(ASIDE) if sensor else signals
         posterior = self.posterior(signals, draws, progress, sensor=sensor)
         return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device, progress)
 
