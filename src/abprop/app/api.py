@@ -24,6 +24,7 @@ from abprop.run import Run as _Run
 from abprop.run import fit as _fit
 from abprop.run import load as _load
 from abprop.run.recipe import KEYS
+from abprop.run.split import GIVEN
 from abprop.say import Say
 
 __all__ = ["Run", "fit", "load"]
@@ -68,13 +69,14 @@ class Run(_Run):
         """Write report.html into the run directory again; returns its path."""
         from abprop.report.pages import write_report
 
-        return write_report(self.folder, self.source)
+        return write_report(self.folder, self.source, self.operator)
 
 
 def load(
     folder: str | Path,
     *,
     data: object = None,
+    operator: object = None,
     device: str | None = None,
     last: bool = False,
     say: Say = warnings.warn,
@@ -84,6 +86,7 @@ def load(
     Args:
         folder: the run directory.
         data: where its data are now, a path or an array, if not where the recipe says.
+        operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.
         say: told one line about each checkpoint that is bad.
@@ -91,7 +94,7 @@ def load(
     Raises:
         UserError: it is not a run, or none of its checkpoints is whole.
     """
-    found = _load(folder, data=data, device=device, last=last, say=say)
+    found = _load(folder, data=data, operator=operator, device=device, last=last, say=say)
     return Run(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 
@@ -100,6 +103,8 @@ def fit(
     *,
     run: str | Path | None = None,
     preset: str | Path | None = None,
+    measure: object = None,
+    operator: object = None,
     sets: Mapping[str, Any] | None = None,
     verbose: bool = True,
     **short: Any,
@@ -112,6 +117,13 @@ def fit(
         run: the run directory; fitting again into it resumes. A temporary one if None, gone when
             the program ends unless `Run.save` copied it.
         preset: a preset's name or TOML file.
+        measure: learn from simulated measurements of the source only: a rule, "down:4", or an
+            operator.
+        operator: the source holds measurements y = A(x), `shape` is that of a signal x: a matrix
+            (a .npy, or an array), a rule, one of `abprop.operators`, a linear physics as deepinv
+            has them, or a function of a tensor (b, C, *size) that autograd can differentiate.
+            Those act on signals in data units, which `range` tells ("-1:1" if nothing does); no
+            recipe can hold them, so `load` must be given them again.
         sets: dotted recipe keys, as {"model.latent": 100}.
         verbose: show progress on stderr.
         **short: recipe keys without their section: latent=100, iterations=500, budget="10m".
@@ -132,7 +144,8 @@ def fit(
         overrides[_SHORT[name]] = value
     named = isinstance(source, str | Path)
     overrides["data.source"] = str(source) if named else "<array>"
-    asked, given = Layers(preset, (), overrides), None if named else source
+    handed = _operators(overrides, measure, operator)
+    asked, given = Layers(preset, (), overrides, handed), None if named else source
     progress = Bar() if verbose else Progress()
     folder, remove = _folder(run)
     try:
@@ -145,7 +158,20 @@ def fit(
             )
     finally:
         progress.end()
-    return load(folder, data=given, device=session.recipe.run.device)
+    return load(folder, data=given, operator=handed, device=session.recipe.run.device)
+
+
+def _operators(overrides: dict[str, Any], measure: object, operator: object) -> object:
+    """Write both into recipe keys; returns the one that no key can hold."""
+    handed = None
+    for key, given in (("data.measure", measure), ("data.operator", operator)):
+        if isinstance(given, str | Path):
+            overrides[key] = str(given)
+        elif given is not None:
+            overrides[key], handed = GIVEN, given
+    if operator is not None and overrides["data.source"] == "<array>":
+        overrides.setdefault("data.kind", "array")  # y as it is, whatever it looks like
+    return handed
 
 
 def _folder(run: str | Path | None) -> tuple[Path, weakref.finalize[..., Any]]:

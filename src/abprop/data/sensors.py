@@ -1,4 +1,4 @@
-"""How signals were observed: as they are, by a measurement, through a matrix, or as spectra.
+"""How signals were observed: as they are, by a measurement, or as spectra.
 
 Learning from measurements sees nothing else: all that is chosen by looking at the data is chosen by
 looking at y. Where that can be had it sees the signals that y makes most likely of stationary ones
@@ -24,12 +24,24 @@ from abprop.files import arrays
 from abprop.grammar import parse_latent, parse_range
 from abprop.likelihoods import RANGE
 from abprop.machine import one_thread
-from abprop.operators import Measurement, Projection, for_many, measure, written_out
+from abprop.noise import Noise
+from abprop.operators import (
+    Measurement,
+    Projection,
+    Units,
+    adopted,
+    checked,
+    for_many,
+    in_model_units,
+    measure,
+    written_out,
+)
 from abprop.residuals import Completion, Known
 from abprop.spectra import Colour, levels
 
 BLOCK = 256  # signals measured together
 MOST = 4096  # measured numbers with which signals are completed: matrices of that side
+TOLD = 8  # of its numbers tell a measurement from others
 UNIT = Scale(-1.0, 1.0, "float32")  # of what is in model units already
 LOUD = 10 * RANGE / log(10)  # decibels of a unit of the logarithm of a power
 
@@ -42,7 +54,7 @@ class Sensor:
         shape: (C, *size) of a signal x.
         operator: of one example; None where x itself is observed.
         scale: between x in data units and x in model units.
-        matrix: (M, D), where the source holds y = A x in data units.
+        units: of y, where the source holds y = A(x) in data units; None where signals are measured.
         colour: of a sound, where x is the variance of its bands (bands, frames).
         completion: what completes measured signals, if they are learned so.
         kind: of what learning sees then.
@@ -51,7 +63,7 @@ class Sensor:
     shape: tuple[int, ...]
     operator: Measurement | None
     scale: Scale
-    matrix: Tensor | None = None
+    units: Units | None = None
     colour: Colour | None = None
     completion: Completion | None = None
     kind: str = "array"
@@ -63,6 +75,27 @@ class Sensor:
         if A is None or not A.linear or len(self.shape) < 2 or prod(A.shape) > MOST:
             return None
         return written_out(A, self.shape)
+
+    @cached_property
+    def told(self) -> list[float]:
+        """A few numbers of the measurement of a signal that is always the same; [] if there is
+        none."""
+        if self.operator is None:
+            return []
+        with one_thread():
+            x = Noise(0, "told").at(torch.zeros(1, dtype=torch.int64)).normal(self.shape).float()
+            y = self.operator(x).flatten()
+        return y[:: max(1, len(y) // TOLD)][:TOLD].tolist()
+
+    def check_same(self, told: list[float], where: str) -> None:
+        """Refuse another operator than the one of which this was told.
+
+        Raises:
+            UserError: it measures the same signal differently.
+        """
+        size = max(map(abs, told), default=1.0)
+        if told and not np.allclose(self.told, told, rtol=1e-3, atol=1e-3 * size):
+            raise UserError(f"{where} was learned through another operator; give the same one")
 
     def examples(self, source: Source, ids: Tensor) -> Examples:
         """What learning sees of a source that `learned_from` gave, or of views of it."""
@@ -96,30 +129,23 @@ class Sensor:
         """
         if signals.hidden is not None:
             bad = signals.names[int(signals.hidden.reshape(len(signals), -1).any(1).argmax())]
-            what = "some of" if self.matrix is None else "a measurement of"
+            what = "some of" if self.units is None else "a measurement of"
             raise UserError(
                 f"{signals.source}: {what} example {bad!r} is missing or not finite; "
                 "measurements must be complete: leave the example out with data.select"
             )
-        if self.matrix is not None:
-            return self._in_model_units(self.matrix, signals)
+        if self.units is not None:
+            return self.units(torch.from_numpy(signals.values.astype(np.float32)))
         assert self.operator is not None
         blocks, one = torch.arange(len(signals)).split(BLOCK), self.operator
         return torch.cat([for_many(one, len(b))(signals.batch(b)[0]) for b in blocks])
-
-    def _in_model_units(self, matrix: Tensor, signals: Signals) -> Tensor:
-        """y in data units -> y of x in model units: x_data = unit x + middle."""
-        unit = float(self.scale.unit)
-        middle = float(self.scale.low) + unit
-        y = torch.from_numpy(signals.values.reshape(len(signals), -1).astype(np.float32))
-        return (y - middle * matrix.sum(1)) / (unit * _gain(matrix))
 
 
 def sensor(
     signals: Signals,
     *,
-    measure: str | None = None,
-    operator: str | None = None,
+    measure: object = None,
+    operator: object = None,
     shape: str | None = None,
     range: str | None = None,
     seed: int = 0,
@@ -131,8 +157,10 @@ def sensor(
 
     Args:
         signals: what was read.
-        measure: the rule of a simulated measurement, see `operators.measure`.
-        operator: or a matrix in a .npy, and the source holds y = A x.
+        measure: a simulated measurement: a rule (see `operators.measure`), of signals in model
+            units; or what `operators.adopted` takes, of signals in data units.
+        operator: or the source holds y = A(x) in data units: a matrix in a .npy, a rule, or what
+            `adopted` takes.
         shape: CxHxW of x then.
         range: of x in data units then.
         seed: of what a rule draws.
@@ -144,17 +172,17 @@ def sensor(
     Raises:
         UserError: both kinds of measurement at once, or an operator that does not fit.
     """
-    if measure and operator:
+    if measure is not None and operator is not None:
         raise UserError("--measure and --operator exclude each other: leave one out")
-    if operator:
-        found = _through_matrix(signals, operator, shape, range, seed)
+    if operator is not None:
+        found = _through(signals, operator, shape, range, seed)
         return _completed(found, signals, known) if complete else found
-    if colour is not None and measure:
+    if colour is not None and measure is not None:
         raise UserError("--measure: a sound is learned by its spectra; leave it out")
     if colour is not None:
         frames = signals.shape[-1] // colour.hop - 1
         return Sensor((colour.bands, frames), None, Scale(-LOUD, LOUD, "float32"), colour=colour)
-    simulated = _simulated(measure, signals.shape, seed) if measure else None
+    simulated = None if measure is None else _simulated(measure, signals, seed)
     found = Sensor(signals.shape, simulated, signals.scale)
     return _completed(found, signals, known) if complete else found
 
@@ -166,48 +194,54 @@ def _completed(found: Sensor, signals: Signals, known: Known | None) -> Sensor:
         return found
     with one_thread():
         known = known or Known.of(found.measured(signals).flatten(1), matrix, found.shape)
-    kind = signals.kind if found.matrix is None else "array"
+    kind = signals.kind if found.units is None else "array"
     return replace(found, completion=Completion(known, matrix), kind=kind)
 
 
-def _simulated(rule: str, shape: tuple[int, ...], seed: int) -> Measurement:
-    return measure(rule, shape, 1, seed)
+def _simulated(given: object, signals: Signals, seed: int) -> Measurement:
+    """A rule measures signals in model units; what was handed over, in data units."""
+    if isinstance(given, str):
+        return measure(given, signals.shape, 1, seed)
+    if np.ndim(signals.scale.low):
+        raise UserError("measure: columns have units of their own; give one data.range for all")
+    return _in_units(adopted(given, signals.shape), signals.shape, signals.scale, seed)[0]
 
 
-def _through_matrix(
-    signals: Signals, operator: str, wanted: str | None, range: str | None, seed: int
+def _in_units(
+    A: Measurement, shape: tuple[int, ...], scale: Scale, seed: int
+) -> tuple[Measurement, Units]:
+    unit = float(scale.unit)
+    with one_thread():  # what is seen must not hang on how many there are
+        return in_model_units(A, shape, unit, float(scale.low) + unit, seed)
+
+
+def _through(
+    signals: Signals, given: object, wanted: str | None, range: str | None, seed: int
 ) -> Sensor:
+    """Of signals that are measurements: their x, in units in which y is as large as x."""
     if wanted is None:
         raise UserError("--operator: say what shape a signal x has, --set data.shape=3x64x64")
-    shape, named = parse_latent(wanted), Path(operator).suffix != ".npy"
-    matrix = _of_rule(operator, shape, seed) if named else _matrix(Path(operator))
-    measured = prod(signals.shape)
-    if matrix.shape != (measured, prod(shape)):
-        got = "x".join(map(str, matrix.shape))
-        raise UserError(
-            f"--operator {operator} is {got}, but {measured} measurements of {prod(shape)} numbers "
-            f"({wanted}) need {measured}x{prod(shape)}"
-        )
-    own = f"{float(signals.scale.low)}:{float(signals.scale.high)}" if named else "-1:1"
+    shape, rule = parse_latent(wanted), isinstance(given, str) and Path(given).suffix != ".npy"
+    A = _at(given, shape, seed) if isinstance(given, str) else adopted(given, shape)
+    name = f"--operator {given}" if isinstance(given, str) else "the operator"
+    checked(A, name, prod(signals.shape), shape)
+    own = f"{float(signals.scale.low)}:{float(signals.scale.high)}" if rule else "-1:1"
     low, high = parse_range(range or own)
-    dtype = "uint8" if (low, high) == (0.0, 255.0) else "float32"
-    A = Projection(matrix / _gain(matrix), 1)
-    return Sensor(shape, A, Scale(low, high, dtype), matrix)
+    scale = Scale(low, high, "uint8" if (low, high) == (0.0, 255.0) else "float32")
+    A, units = _in_units(A, shape, scale, seed)
+    return Sensor(shape, A, scale, units)
 
 
-def _of_rule(rule: str, shape: tuple[int, ...], seed: int) -> Tensor:
+def _at(text: str, shape: tuple[int, ...], seed: int) -> Measurement:
+    """The operator of a .npy, or of a rule."""
+    if Path(text).suffix == ".npy":
+        return Projection(_matrix(Path(text)), 1)
     try:
-        A = measure(rule, shape, 1, seed)
+        return measure(text, shape, 1, seed)
     except UserError as error:
         raise UserError(
-            f"--operator {rule}: must be a matrix in a .npy file, or a rule; {error}"
+            f"--operator {text}: must be a matrix in a .npy file, or a rule; {error}"
         ) from None
-    if prod(A.shape) > MOST:
-        raise UserError(
-            f"--operator {rule} measures {prod(A.shape)} numbers of {prod(shape)}; at most {MOST} "
-            "can be taken here"
-        )
-    return written_out(A, shape)
 
 
 def _matrix(path: Path) -> Tensor:
@@ -217,8 +251,3 @@ def _matrix(path: Path) -> Tensor:
     if matrix.ndim != 2 or not torch.isfinite(matrix).all():
         raise UserError(f"--operator {path}: must be a matrix of finite numbers, one row each")
     return matrix
-
-
-def _gain(matrix: Tensor) -> Tensor:
-    """What divides A and y so that y has x's units: the rows' length, root mean square."""
-    return matrix.square().sum(1).mean().sqrt().clamp_min(1e-12)

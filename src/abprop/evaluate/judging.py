@@ -242,7 +242,7 @@ def _measured(
     draws: int,
     progress: Say,
 ) -> dict[str, Any]:
-    simulated = sensor.matrix is None
+    simulated = sensor.units is None
     _checked(against, (*baselines.RECOVERIES, *([CEILING] if simulated else [])), "measurements")
     y, A = sensor.measured(signals), sensor.operator
     assert A is not None

@@ -15,6 +15,7 @@ from abprop.operators.base import Measurement, Operator, Pullback, for_many
 from abprop.operators.chains import Compose, Each
 from abprop.operators.entries import Identity, Mask, observe
 from abprop.operators.foreign import Function, from_physics
+from abprop.operators.given import Units, adopted, checked, in_model_units
 from abprop.operators.linear import (
     Blur,
     Downsample,
@@ -45,6 +46,10 @@ __all__ = [
     "Each",
     "Function",
     "from_physics",
+    "Units",
+    "adopted",
+    "checked",
+    "in_model_units",
     "MEASURES",
     "measure",
     "check_measure",

@@ -8,6 +8,7 @@ What comes back is checked at every call: a fault in code that is not ours is to
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -62,9 +63,10 @@ class Function(Alike):
         return y.detach(), pullback
 
     def to(self, device: torch.device | str) -> Function:
-        """The same function on another device; a module moves itself, as modules do."""
-        _move(self.fn, device)
-        return super().to(device)
+        """The same function on another device; of a module a copy, for others may hold it here."""
+        moved = super().to(device)
+        moved.fn = _moved(self.fn, device)
+        return moved
 
     def _run(self, x: Tensor) -> Tensor:
         # A copy, so that a callable that works in place spoils neither x nor its gradient.
@@ -91,9 +93,10 @@ class _Physics(Alike):
             return self.forward(x), self.adjoint
 
     def to(self, device: torch.device | str) -> _Physics:
-        """The same physics on another device; a module moves itself, as modules do."""
-        _move(self.physics, device)
-        return super().to(device)
+        """The same physics on another device; of a module a copy, for others may hold it here."""
+        moved = super().to(device)
+        moved.physics = _moved(self.physics, device)
+        return moved
 
     def forward(self, x: Tensor) -> Tensor:
         """physics.A(x), checked."""
@@ -194,6 +197,7 @@ def _home(thing: Any) -> torch.device:
     return torch.device("cpu")
 
 
-def _move(thing: Any, device: torch.device | str) -> None:
-    if isinstance(thing, nn.Module):
-        thing.to(device)
+def _moved(thing: Any, device: torch.device | str) -> Any:
+    if not isinstance(thing, nn.Module) or _home(thing) == torch.device(device):
+        return thing
+    return copy.deepcopy(thing).to(device)

@@ -15,9 +15,9 @@ from abprop.run import Run, load, metrics
 from abprop.run.recipe import dumps
 
 
-def write_report(folder: Path, data: object = None) -> Path:
+def write_report(folder: Path, data: object = None, operator: object = None) -> Path:
     """Write RUN/report.html from the run's best checkpoint and its metrics; returns its path."""
-    run = load(folder, data=data)
+    run = load(folder, data=data, operator=operator)
     path = folder / "report.html"
     write(path, page(run))
     return path

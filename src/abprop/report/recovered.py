@@ -167,7 +167,7 @@ def figure(
         known = codes is None or not (codes == MISSING).any()
     else:
         seen, grey = _measured(signals.take(rows), sensor), "The"
-        known = sensor.matrix is None
+        known = sensor.units is None
     columns = [seen, mean, *draws]
     if known:
         columns.append(scale.to_model(signals.values[rows]))

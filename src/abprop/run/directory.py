@@ -148,6 +148,7 @@ def load(
     folder: str | Path,
     *,
     data: object = None,
+    operator: object = None,
     device: str | None = None,
     last: bool = False,
     say: Say = warnings.warn,
@@ -157,6 +158,7 @@ def load(
     Args:
         folder: the run directory.
         data: where its data are now, if not where the recipe says.
+        operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.
         say: told one line about each checkpoint that is bad.
@@ -176,7 +178,9 @@ def load(
     agreed(recipe, found)
     # Threads that wait for a processor crawl; those of a larger machine would.
     machine.set_threads(min(recipe.run.threads, machine.cores()))
-    return _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
+    run = _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
+    run.operator = operator
+    return run
 
 
 def _fitted(

@@ -27,7 +27,6 @@ from abprop.run import metrics
 from abprop.run.directory import Saver, agreed, check_fits, newest, read_recipe, recorded
 from abprop.run.recipe import (
     Recipe,
-    changes,
     check_resume,
     compose,
     dumps,
@@ -38,6 +37,7 @@ from abprop.run.recipe import (
     settings,
     with_plan,
 )
+from abprop.run.resuming import check_data, check_device, resumed
 from abprop.run.split import Split, load_data, resolve, split
 from abprop.say import counted
 
@@ -83,11 +83,15 @@ class Session:
 
 @dataclass(frozen=True)
 class Layers:
-    """What a caller asks of a recipe; that of a run, or the defaults, lie below."""
+    """What a caller asks of a recipe; that of a run, or the defaults, lie below.
+
+    `operator` is what was measured by, where that was given in Python and no recipe can hold it.
+    """
 
     preset: str | Path | None = None
     sets: Sequence[str] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    operator: object = None
 
     def over(self, base: Recipe | Mapping[str, Any] | str | None) -> Recipe:
         """The recipe asked for: over that of a run, or over what suits a kind of data."""
@@ -155,7 +159,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
         written = read_recipe(folder)
         old = recorded(agreed(written, found), found.meta)
         recipe = asked.resuming(recorded(written, found.meta))
-    _check_device(folder, old, recipe)
+    check_device(folder, old, recipe)
     threads = machine.set_threads(recipe.run.threads)
     signals = load_data(recipe, source, progress.say)
     if old is None:  # what suits the kind of data lies below what was asked
@@ -163,16 +167,17 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     if signals.note:
         progress.say(signals.note)
     if old is not None:
-        _check_data(folder, old, recipe, signals)
-    recipe, observed = resolve(recipe, signals, progress.say)
+        check_data(folder, old, recipe, signals)
+    recipe, observed = resolve(recipe, signals, progress.say, asked.operator)
     if old is not None:
         check_resume(old, recipe)  # before anything is done with it
     session = _session(folder, recipe, signals, observed)
-    for warning in _resumed(old, session.recipe, threads) if old is not None else []:
+    for warning in resumed(old, session.recipe, threads) if old is not None else []:
         progress.say(f"note: {warning}")
     learning = session.learning
     if found is not None:
         check_fits(folder, found, learning.model)
+        observed.check_same(found.meta["data"].get("sensed", []), str(folder))
         learning.restore(found.tensors, found.step)
         learning.scores = [Score.of(score) for score in found.meta["scores"]]
         progress.say(f"resuming {folder} at iteration {found.step}")
@@ -210,22 +215,6 @@ def _precision(recipe: Recipe, parts: Split, where: torch.device) -> str:
     return str(found).removeprefix("torch.")
 
 
-def _check_device(folder: Path, old: Recipe | None, recipe: Recipe) -> None:
-    name = recipe.run.device
-    if old is not None and name == old.run.device and not machine.has(name):
-        raise UserError(
-            f"{folder} was learned on {name} (run.device), and there is no such device here; "
-            "--device auto chooses again"
-        )
-
-
-def _resumed(old: Recipe, new: Recipe, threads: int) -> list[str]:
-    """What changed; nothing was ever said of what older versions left open."""
-    new = on_machine(new, threads=new.run.threads or threads)
-    kept = {"auto": new.run.device}.get(old.run.device, old.run.device)
-    return check_resume(on_machine(old, device=kept, threads=old.run.threads or threads), new)
-
-
 def _plan(session: Session, clock: Clock, progress: Progress) -> None:
     """Write the plan into the recipe and what learns by it."""
     recipe, learning = session.recipe, session.learning
@@ -242,17 +231,6 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
     session.recipe, learning.settings = recipe, plan.applied(learning.settings)
     memory = machine.peak_memory(learning.device) / 2**30
     progress.say(f"peak memory so far {memory:.2f} GiB")
-
-
-def _check_data(folder: Path, old: Recipe, new: Recipe, signals: Signals) -> None:
-    if old.data.fingerprint != signals.fingerprint:
-        keys = [key for key, _, _ in changes(old, new) if key.startswith("data.")]
-        keys = [key for key in keys if key != "data.source"]
-        mend = f"leave {', '.join(keys)} as it was" if keys else "give the same data"
-        raise UserError(
-            f"{folder} was learned from other data than {signals.source}; {mend}, "
-            "or use another --run"
-        )
 
 
 def _announce(session: Session, threads: int, progress: Progress) -> None:

@@ -296,6 +296,8 @@ def only_moved(key: str, old: Recipe, new: Recipe) -> bool:
 def in_place(recipe: Recipe) -> Recipe:
     """The recipe with its places from the root on."""
     named = {key: _get(recipe, key) for key in _PLACES}
+    if Path(named["data.operator"] or "").suffix != ".npy":  # a rule
+        named["data.operator"] = None
     texts = {key: placed(value) for key, value in named.items() if value}
     data = {key.removeprefix("data."): text for key, text in texts.items()}
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=data)})

@@ -151,7 +151,7 @@ class DataKeys(_Section):
         None, "learn from simulated measurements only: projection:1000, blur:2, down:4, grey"
     )
     operator: Text | None = _key(
-        None, "a matrix A in a .npy: the source holds y = A x, one row for each example"
+        None, "the source holds y = A x, one for each example: A a matrix in a .npy, or a rule"
     )
     complete: Literal["auto", "yes", "no"] = _key(
         "auto",

@@ -27,6 +27,7 @@ from abprop.say import Say, quiet
 from abprop.sources import read, recognised
 from abprop.spectra import Colour
 
+GIVEN = "<operator>"  # in a recipe: it was given in Python, and no recipe can hold it
 OVERLAP = 0.5  # frames overlap by half, so each tells half as much
 
 
@@ -142,7 +143,11 @@ def _check_units(signals: Signals, scale: Scale) -> None:
 
 
 def sensor(
-    recipe: Recipe, signals: Signals, colour: Colour | None = None, known: Known | None = None
+    recipe: Recipe,
+    signals: Signals,
+    colour: Colour | None = None,
+    known: Known | None = None,
+    operator: object = None,
 ) -> Sensor:
     """How a recipe observes such signals.
 
@@ -151,37 +156,47 @@ def sensor(
         signals: what was read.
         colour: of sounds, if it is known.
         known: what measurements of others said of such signals, if it is known.
+        operator: what the recipe means by GIVEN.
 
     Raises:
-        UserError: see `data.sensor`.
+        UserError: see `data.sensor`; or no operator where there must be one.
     """
     data = recipe.data
+    if operator is None and GIVEN in (data.measure, data.operator):
+        raise UserError(
+            "this run was learned through an operator given in Python; give it again there: "
+            "abprop.load(RUN, operator=...), or fit(...) to go on"
+        )
     found = sensor_of(
         signals,
         colour=colour or KINDS[signals.kind].colour(signals, flat(recipe)),
-        measure=data.measure,
-        operator=data.operator,
+        measure=operator if data.measure == GIVEN else data.measure,
+        operator=operator if data.operator == GIVEN else data.operator,
         shape=data.shape,
         range=data.range,
         seed=recipe.seed,
         known=known,
         complete=data.complete != "no" and not KINDS[signals.kind].cuts,
     )
-    if found.completion is None or found.matrix is None:
+    if found.completion is None or found.units is None:
         return found
     return replace(found, kind=recognised((2, *found.shape), np.dtype(np.float32)).name)
 
 
-def resolve(recipe: Recipe, signals: Signals, say: Say = quiet) -> tuple[Recipe, Sensor]:
+def resolve(
+    recipe: Recipe, signals: Signals, say: Say = quiet, operator: object = None
+) -> tuple[Recipe, Sensor]:
     """The recipe with every `auto` decided by looking at the data, and how it observes them.
 
-    `say` is told what was tried.
+    Args:
+        recipe, signals, operator: see `sensor`.
+        say: told what was tried.
     """
     choices: dict[str, Any] = {"data.kind": signals.kind}
     if not recipe.data.fingerprint:
         choices["data.fingerprint"] = signals.fingerprint
     recipe = _windowed(recipe, signals, say)
-    observed = sensor(recipe, signals)
+    observed = sensor(recipe, signals, operator=operator)
     choices["data.complete"] = _completes(recipe, observed)
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
@@ -301,6 +316,7 @@ def summary(split: Split, signals: Signals) -> dict[str, Any]:
         "columns": list(signals.columns),
         "places": None if split.places is None else split.places.tolist(),
         "about": dict(signals.about),
+        "sensed": split.sensor.told,
     }
 
 

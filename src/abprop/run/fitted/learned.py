@@ -42,6 +42,7 @@ class Learned:
         source: where the data are now, if not where the recipe says.
         colour: of a sound that was learned by the variance of its bands.
         known: what measurements said of the signals, if they were learned from as completed.
+        operator: through which it was learned, if that was given in Python.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Learned:
     source: object = None
     colour: Colour | None = None
     known: Known | None = None
+    operator: object = None
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
@@ -125,7 +127,10 @@ class Learned:
     def sensor(self, signals: Signals) -> Sensor:
         """How such signals are observed by this run."""
         # Crops of a sound are spectra already.
-        return sensor(self.recipe, signals, self.colour if signals.rate else None, self.known)
+        colour = self.colour if signals.rate else None
+        found = sensor(self.recipe, signals, colour, self.known, self.operator)
+        found.check_same(self.meta["data"].get("sensed", []), str(self.folder))
+        return found
 
     @property
     def _chunk(self) -> int:
@@ -162,15 +167,16 @@ class Learned:
         sets: Sequence[str] = (),
         masks: object = None,
         hide: str | None = None,
-        measure: str | None = None,
-        operator: str | None = None,
+        measure: object = None,
+        operator: object = None,
     ) -> tuple[Signals, Sensor | None]:
         """Signals as `incomplete` gives them; and how they are observed, where that was asked.
 
         Args:
             source, sets, masks, hide: see `given`.
-            measure: a rule that measures complete signals.
-            operator: the source holds measurements, by a matrix in a .npy or a rule.
+            measure: what measures complete signals: a rule, or an operator as `fit` takes it.
+            operator: the source holds measurements by it: a matrix in a .npy, a rule, or an
+                operator.
 
         Raises:
             UserError: measurements of measurements, or of signals with masks.

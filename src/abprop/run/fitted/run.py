@@ -195,8 +195,8 @@ class Run(Learned):
         *,
         draws: int = 16,
         hide: str | None = None,
-        measure: str | None = None,
-        operator: str | None = None,
+        measure: object = None,
+        operator: object = None,
         sets: Sequence[str] = (),
     ) -> Answer:
         """What is hidden of signals, filled in, with its uncertainty; see `recovery.Answer`.
@@ -208,8 +208,8 @@ class Run(Learned):
             mask: True = hidden, a path or an array like y.
             draws: posterior draws of each signal.
             hide: a rule that hides more, "P.5".
-            measure: a rule that measures them, "down:4".
-            operator: y holds measurements, by a matrix in a .npy or a rule.
+            measure: what measures them: a rule, "down:4", or an operator as `fit` takes it.
+            operator: y holds measurements by it: a matrix in a .npy, a rule, or an operator.
             sets: data.* keys for `y`.
         """
         draws = whole("draws (--draws)", draws, 2)
@@ -282,7 +282,7 @@ class Run(Learned):
         sets: Sequence[str] = (),
         against: str | Sequence[str] = (),
         draws: int = 16,
-        measure: str | None = None,
+        measure: object = None,
         progress: Say = quiet,
     ) -> dict[str, Any]:
         """Errors (see `abprop.evaluate`), and those of baselines.
@@ -295,7 +295,8 @@ class Run(Learned):
             sets: data.* keys for `source`.
             against: baselines ("mean,pca" or a list), fitted to this run's own data.
             draws: posterior draws of each signal that has hidden parts or was measured.
-            measure: a rule, "down:4": score signals behind such measurements.
+            measure: a rule, "down:4", or an operator as `fit` takes it: score signals behind
+                such measurements.
             progress: told what is being done.
         """
         draws, against = whole("draws (--draws)", draws, 2), names("against (--against)", against)
