@@ -39,6 +39,26 @@ class Halved:
         return 3 / 4 * y.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
+class Folded:
+    """A physics with a wrong adjoint, for autograd to do without."""
+
+    def A(self, x: Tensor) -> Tensor:
+        return (x + x.flip(2))[:, :, :4]
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return F.pad(y, (0, 0, 0, 4))
+
+
+class Wrapped:
+    """A physics with an adjoint that is not linear for all that."""
+
+    def A(self, x: Tensor) -> Tensor:
+        return x.clamp(-0.5, 90)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return y
+
+
 class Phaseless:
     """A physics that is not linear."""
 
@@ -71,6 +91,8 @@ GIVEN = {
     "saturated": Given(saturated, saturated, False),
     "physics": Given(Halved(), Halved().A, True),
     "physics that is not linear": Given(Phaseless(), Phaseless().A, False),
+    "physics with a wrong adjoint": Given(Folded(), Folded().A, True),
+    "physics that wraps": Given(Wrapped(), Wrapped().A, False),
     "our own": Given(Blur(1.0, SHAPE, 5), lambda x: Blur(1.0, SHAPE, len(x))(x), True),
 }
 

@@ -79,8 +79,9 @@ def adopted(given: Any, shape: tuple[int, ...]) -> Measurement:
 
     Args:
         given: a matrix (M, D); one of these operators; a linear physics as deepinv has them (`A`
-            and `A_adjoint`); or a function of signals (b, C, *size) that autograd can
-            differentiate, of which it is tried whether it is linear.
+            and `A_adjoint`, where they are linear and each other's adjoint); or a function of
+            signals (b, C, *size) that autograd can differentiate, of which it is tried whether it
+            is linear.
         shape: of one signal, (C, *size) of D numbers.
 
     Raises:
@@ -92,26 +93,33 @@ def adopted(given: Any, shape: tuple[int, ...]) -> Measurement:
         return for_many(given, 1)
     fn: Any = getattr(given, "A", given)  # calling a physics would add its noise
     known, paired = callable(fn), callable(getattr(given, "A_adjoint", None))
-    if known and paired:
-        return from_physics(given, shape, 1)
     if not known:
         raise UserError(
             f"operator: {type(given).__name__} is none; give a rule, a matrix, a physics with A "
             "and A_adjoint, or a function of a tensor of signals"
         )
+    if paired:
+        physics = from_physics(given, shape, 1)
+        if _is_linear(physics, shape) and _is_adjoint(physics, shape):
+            return physics
     A = Function(fn, shape, 1)
     A.linear = _is_linear(A, shape)
     return A
 
 
-def _is_linear(A: Function, shape: tuple[int, ...]) -> bool:
+def _probes(A: Measurement, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    drawn = Noise(0, "linear").at(torch.arange(4, device=A.count.device))
+    u, v = drawn.normal((2, *shape)).float().unbind(1)
+    return u, v
+
+
+def _is_linear(A: Measurement, shape: tuple[int, ...]) -> bool:
     """Whether A(u + 2 v) = A(u) + 2 A(v) and A(0) = 0, at random signals.
 
     Raises:
         UserError: it gives other numbers every time.
     """
-    drawn = Noise(0, "linear").at(torch.arange(4, device=A.count.device))
-    u, v = drawn.normal((2, *shape)).float().unbind(1)
+    u, v = _probes(A, shape)
     try:
         with torch.no_grad():
             together, apart, again = A(u + 2 * v), A(u) + 2 * A(v), A(u + 2 * v)
@@ -119,9 +127,19 @@ def _is_linear(A: Function, shape: tuple[int, ...]) -> bool:
     except UserError:  # it may not be made for any number
         return False
     if not torch.allclose(together, again, rtol=1e-3, equal_nan=True):
-        raise UserError(f"{A.name} returns other numbers every time; leave its noise out")
+        raise UserError("the operator returns other numbers every time; leave its noise out")
     size = LINEAR * together.abs().max()
     return bool(((together - apart).abs().max() <= size) & (nothing.abs().max() <= size))
+
+
+def _is_adjoint(A: Measurement, shape: tuple[int, ...]) -> bool:
+    """Whether <A u, w> = <u, A^T w>; some know their adjoint only about."""
+    u, _ = _probes(A, shape)
+    y, pullback = A.vjp(u)
+    w = Noise(1, "linear").at(torch.arange(4, device=A.count.device)).normal(A.shape).float()
+    there, back = (y * w).flatten(1).sum(1), (u * pullback(w)).flatten(1).sum(1)
+    size = LINEAR * y.flatten(1).norm(dim=1) * w.flatten(1).norm(dim=1)
+    return bool(((there - back).abs() <= size).all())
 
 
 def in_model_units(
