@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -275,7 +277,23 @@ def test_lasso_of_nothing_is_nothing():
     assert recover("lasso", np.ones((1, 9), np.float32), A, (3, 4, 5)).mean.shape == (1, 3, 4, 5)
 
 
+def test_total_variation_finds_pictures_of_few_edges():
+    pytest.importorskip("deepinv", reason="total variation is deepinv's; it is not installed")
+    x = np.zeros((2, 1, 16, 16), np.float32)
+    x[0, 0, 3:11, 5:12], x[1, 0, :, 9:] = 1, -0.5
+    A = np.random.default_rng(0).normal(size=(110, 256)).astype(np.float32) / 16
+    y = x.reshape(2, 256) @ A.T
+    errors = {name: np.abs(recover(name, y, A, (1, 16, 16)).mean - x).mean()
+              for name in ("minnorm", "tv")}  # fmt: skip
+    assert errors["tv"] < 0.2 * errors["minnorm"]
+
+
 def test_what_recoveries_refuse():
+    if find_spec("deepinv") is None:
+        with pytest.raises(UserError, match="tv: needs deepinv; pip install deepinv"):
+            recover("tv", np.zeros((2, 5)), np.zeros((5, 48)), (3, 4, 4))
+    with pytest.raises(UserError, match="tv: for pictures"):
+        recover("tv", np.zeros((2, 5)), np.zeros((5, 60)), (60,))
     with pytest.raises(UserError, match="minnorm: A is 5x60, but y has 4 numbers and a signal 60"):
         recover("minnorm", np.zeros((2, 4)), np.zeros((5, 60)), (60,))
     with pytest.raises(UserError, match="lasso: A is 5x60, but y has 5 numbers and a signal 30"):

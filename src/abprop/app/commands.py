@@ -168,7 +168,7 @@ def evaluate(
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
     against: Annotated[
         str | None,
-        typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,bicubic"),
+        typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,tv,bicubic"),
     ] = None,
     set_: Sets = None,
     data: Data = None,

@@ -2,7 +2,7 @@
 
 Complete signals (reconstructions)      baseline   mean, pca
 Signals with hidden entries             fill       mean, pca, biharmonic, linear, knn, iterative
-Indirect measurements y = A x           recover    minnorm, lasso, kriging, bicubic
+Indirect measurements y = A x           recover    minnorm, lasso, tv, kriging, bicubic
 A texture from one picture              texture    phase, tiles, quilting
 A sound from one clip                   sound      phase, repetition, white
 A video from one clip                   video      lds, phase, loop
@@ -10,6 +10,7 @@ A video from one clip                   video      lds, phase, loop
     minnorm   x = A^+ y, the least of all signals that agree with the measurements
     lasso     x = Psi c,  min_c 1/2 |y - A Psi c|^2 + lambda |c|_1,  Psi the orthonormal DCT over
               channels (of three: one luma, two chromas) and axes
+    tv        min_x 1/2 |y - A x|^2 + lambda TV(x), by deepinv (`pip install deepinv`)
     kriging   E[x | y] of stationary x, their spectrum as y makes it most likely (see `residuals`)
     bicubic   a picture made smaller, brought back by cubic interpolation
 

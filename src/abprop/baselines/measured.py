@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ from abprop.say import Say, quiet
 
 PILOTS = 5  # signals on which lambda is chosen
 SHARES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # of the lambda at which c = 0
+TV_WEIGHTS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # lambdas of total variation, model units
+TV_STEPS, TV_INNER = 200, 20  # iterations, and those of the proximal operator in each
+TV_STEP = 0.1  # of the latter; with deepinv's own, .01, it is far from converged after these
 HELD = 10  # one of so many measurements is held out to choose lambda
 
 
@@ -76,7 +79,7 @@ def _minnorm(taken: Taken, progress: Say) -> np.ndarray:
 
 
 def _lasso(taken: Taken, progress: Say) -> np.ndarray:
-    """One lambda for all, chosen by a tenth of the measurements of a few signals."""
+    """Sparse in a basis of cosines; one lambda for all."""
     from scipy.fft import dctn, idctn
 
     y, A, shape = taken.y, taken.A, taken.shape
@@ -85,7 +88,7 @@ def _lasso(taken: Taken, progress: Say) -> np.ndarray:
     at_zero = np.median(np.abs(y @ atoms).max(1))  # lambda beyond which nothing is left
     if at_zero == 0:
         return np.zeros((len(y), A.shape[1]))
-    weight = at_zero * _share(y[:PILOTS], atoms, at_zero, progress)
+    weight = _weight(y, atoms, at_zero * np.array(SHARES), _coefficients, progress)
     parts = []
     for i in range(0, len(y), 10):
         progress(f"lasso: {i} of {len(y)}")
@@ -94,16 +97,18 @@ def _lasso(taken: Taken, progress: Say) -> np.ndarray:
     return np.asarray(idctn(c.reshape(-1, *shape), axes=axes, norm="ortho"))
 
 
-def _share(y: np.ndarray, atoms: np.ndarray, at_zero: float, progress: Say) -> float:
-    """The share of `at_zero` that foretells held-out measurements best."""
+def _weight(
+    y: np.ndarray, A: np.ndarray, weights: Sequence[float], solve: Solver, progress: Say
+) -> float:
+    """The lambda by which held-out measurements of a few signals are foretold best."""
     held = np.arange(y.shape[1]) % HELD == HELD - 1
     if not held.any():
-        return SHARES[-1]
+        return weights[-1]
     scores = {}
-    for share in SHARES:
-        progress(f"lasso: trying lambda = {share:g} of the largest")
-        c = _coefficients(y[:, ~held], atoms[~held], share * at_zero)
-        scores[share] = np.square(y[:, held] - c @ atoms[held].T).mean()
+    for weight in weights:
+        progress(f"trying lambda = {weight:g}")
+        x = solve(y[:PILOTS, ~held], A[~held], weight)
+        scores[weight] = np.square(y[:PILOTS, held] - x @ A[held].T).mean()
     return min(scores, key=scores.__getitem__)
 
 
@@ -117,6 +122,34 @@ def _coefficients(y: np.ndarray, atoms: np.ndarray, weight: float) -> np.ndarray
         warnings.simplefilter("ignore", ConvergenceWarning)
         solver.fit(np.asfortranarray(atoms, dtype=np.float64), y.T)
     return np.atleast_2d(solver.coef_)
+
+
+def _tv(taken: Taken, progress: Say) -> np.ndarray:
+    """Pictures of least total variation, as deepinv finds them; one lambda for all."""
+    if len(taken.shape) != 3:
+        raise UserError("--against tv: for pictures; leave it out")
+    try:
+        from deepinv.optim import FISTA, L2, TVPrior
+        from deepinv.physics import LinearPhysics
+    except ImportError as error:
+        raise UserError("--against tv: needs deepinv; pip install deepinv") from error
+
+    def solve(y: np.ndarray, A: np.ndarray, weight: float) -> np.ndarray:
+        rows, shape = torch.from_numpy(A.astype(np.float32)), taken.shape
+        physics = LinearPhysics(
+            A=lambda x, **_: x.flatten(1) @ rows.T,
+            A_adjoint=lambda v, **_: (v @ rows).reshape(-1, *shape),
+        )
+        step = 1 / np.linalg.eigvalsh(A @ A.T)[-1]
+        prior = TVPrior(n_it_max=TV_INNER)
+        prior.TVModel.tau = TV_STEP
+        made = FISTA(L2(), prior, weight, step, max_iter=TV_STEPS)
+        with torch.no_grad():
+            return made(torch.from_numpy(y.astype(np.float32)), physics).flatten(1).numpy()
+
+    weight = _weight(taken.y, taken.A, TV_WEIGHTS, solve, progress)
+    progress(f"tv: {len(taken.y)} pictures, lambda = {weight:g}")
+    return solve(taken.y, taken.A, weight)
 
 
 def _kriging(taken: Taken, progress: Say) -> np.ndarray:
@@ -135,10 +168,14 @@ def _bicubic(taken: Taken, progress: Say) -> np.ndarray:
     return F.interpolate(coarse, taken.shape[1:], mode="bicubic").numpy()
 
 
+Solver = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+"""y (N, K), A (K, D) and lambda -> x (N, D)."""
+
 Recovery = Callable[[Taken, Say], np.ndarray]
 RECOVERIES: dict[str, Recovery] = {
     "minnorm": _minnorm,
     "lasso": _lasso,
+    "tv": _tv,
     "kriging": _kriging,
     "bicubic": _bicubic,
 }
