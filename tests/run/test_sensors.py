@@ -265,6 +265,8 @@ BAD = {
     "a rule that is none, of y": (
         ("recover", "{projected}", "{faces}", "--operator", "up:2"), "a matrix in a .npy"),
     "y that is nowhere": (("recover", "{projected}", "--operator", "down:2"), "needs a SOURCE"),
+    "measurements, said to be signals": (
+        ("recover", "{projected}", "{small}", "--measure", "down:2"), "--operator down:2"),
     "masks of measurements": (
         ("recover", "{projected}", "{faces}", "--measure", "down:2", "--hide", "S.1"),
         "not with masks"),
@@ -302,6 +304,7 @@ def places(
         "turned": matrix.T,
         "holes": holes,
         "large": blobs(3, side=16),
+        "small": blobs(3, side=4),
     }
     for name, values in saved.items():
         np.save(bench / f"{name}.npy", values)

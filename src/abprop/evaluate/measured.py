@@ -101,7 +101,11 @@ def _own_laws(
     A, y, matrix = for_many(own.operator, len(rows)), own.measured(train).flatten(1), own.written
     assert matrix is not None
     about_f = y - A(tasks.generate(model, z).cpu()).flatten(1)
-    powers = [fit_power(r, matrix, own.shape) for r in (about_f, y - y.mean(0))]
+    powers = [fit_power(about_f, matrix, own.shape)]
+    if own.completion is None:
+        powers.append(fit_power(y - y.mean(0), matrix, own.shape))
+    else:
+        powers.append(own.completion.known.power)
     return [(power.covariance, power.nugget) for power in powers]
 
 

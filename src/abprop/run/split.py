@@ -31,6 +31,10 @@ GIVEN = "<operator>"  # in a recipe: it was given in Python, and no recipe can h
 OVERLAP = 0.5  # frames overlap by half, so each tells half as much
 
 
+class OtherShape(UserError):
+    """Signals of another shape than a run learned."""
+
+
 def load_data(recipe: Recipe, source: object = None, say: Say = quiet) -> Signals:
     """The signals a recipe names, or the same from somewhere else; `say` is told how far it is."""
     data = recipe.data
@@ -117,7 +121,7 @@ def _check_shape(signals: Signals, shape: tuple[int | None, ...]) -> None:
     if len(shape) != len(signals.shape) or any(n not in (None, m) for n, m in pairs):
         had = "x".join("any" if n is None else str(n) for n in shape)
         got = "x".join(map(str, signals.shape))
-        raise UserError(
+        raise OtherShape(
             f"{signals.source}: signals of shape {got}, but this run learned {had}; "
             "give signals of that shape, or fit a new run with --set data.size"
         )

@@ -20,7 +20,16 @@ from abprop.kinds import KINDS, Kind
 from abprop.model import Model
 from abprop.residuals import Known
 from abprop.run.recipe import Recipe, compose
-from abprop.run.split import Split, listed_back, load_data, read_alike, read_measured, sensor, split
+from abprop.run.split import (
+    OtherShape,
+    Split,
+    listed_back,
+    load_data,
+    read_alike,
+    read_measured,
+    sensor,
+    split,
+)
 from abprop.sources import recognised
 from abprop.spectra import Colour, of_mean
 
@@ -193,7 +202,7 @@ class Learned:
         if masks is not None or hide is not None:
             raise UserError("--measure, --operator: not with masks; leave one of them out")
         if operator is None:
-            signals = self.given(source, sets)
+            signals = self._to_measure(source, sets, measure)
         elif source is None:
             raise UserError("--operator needs a SOURCE: the measurements")
         else:
@@ -206,6 +215,15 @@ class Learned:
             range=f"{float(self.scale.low)}:{float(self.scale.high)}" if operator else None,
             seed=self.recipe.seed,
         )
+
+    def _to_measure(self, source: object, sets: Sequence[str], measure: object) -> Signals:
+        try:
+            return self.given(source, sets)
+        except OtherShape as error:
+            told = measure if isinstance(measure, str) else "..."
+            raise UserError(
+                f"{error}; if these are measurements already, say so: --operator {told}"
+            ) from error
 
     def incomplete(self, source: object = None, sets: Sequence[str] = (), *hidden: Any) -> Signals:
         """As `given`, for `recover`; what crops are cut from comes whole, and of any size."""
