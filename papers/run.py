@@ -26,6 +26,7 @@ import likeness
 import minutes
 import objects
 import occlusion
+import photographs
 import reconstruction
 import sounds
 import superresolution
@@ -37,8 +38,8 @@ from row import RESULTS, Row, Runner, measured
 EXPERIMENTS = {
     m.__name__: m
     for m in (
-        objects, faces, occlusion, holes, compressive, superresolution, reconstruction, textures,
-        likeness, ablation, minutes, sounds, hearing, video, watching,
+        objects, faces, occlusion, holes, compressive, superresolution, photographs, reconstruction,
+        textures, likeness, ablation, minutes, sounds, hearing, video, watching,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
