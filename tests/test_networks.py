@@ -179,3 +179,18 @@ def test_the_last_layer_takes_its_gradient_unrounded() -> None:
 def test_a_latent_that_does_not_fit_is_refused(latent, signal, says: str) -> None:
     with pytest.raises(UserError, match=says):
         ConvGenerator(latent, signal)
+
+
+@pytest.mark.parametrize("channels", [10, 32])
+@pytest.mark.parametrize("columns", [1, 3, 6, 30])
+def test_a_row_of_a_table_has_the_same_bits_wherever_it_stands(columns: int, channels: int) -> None:
+    network = ConvGenerator((2,), (columns,), channels=channels)
+    random = torch.Generator().manual_seed(0)
+    network.reset(lambda size: torch.randn(size, generator=random))
+    z, v = torch.randn(64, 2, generator=random), torch.randn(64, columns, generator=random)
+    order = torch.arange(63, -1, -1)
+    x, pullback = network.freeze()(z)
+    other, back = network.freeze()(z[order])
+    assert torch.equal(x[order], other)
+    assert torch.equal(pullback(v)[order], back(v[order]))
+    assert torch.equal(network(z)[order], network(z[order]))

@@ -60,4 +60,4 @@ def padded(w: Tensor) -> Tensor:
 
     With fewer columns matrix kernels choose another order of summation for the rows at the edge.
     """
-    return F.pad(w, (0, -w.shape[1] % 16))
+    return F.pad(w, (0, -w.shape[1] % 16)) if w.shape[1] % 16 else w

@@ -174,7 +174,7 @@ class ConvGenerator(Generator):
         """A stage, `rim` the padding along the axes of the map that it doubles."""
         axes = w.ndim - 2
         if axes == 0:
-            return F.linear(h, w.T, b.to(w.dtype))
+            return (h @ padded(w))[..., : w.shape[1]] + b.to(w.dtype)
         if axes < h.ndim - 2:
             return _unfolded(self._up(self._folded(h), w, b), len(h))
         return _UP[axes](h, w, b.to(w.dtype), stride=2, padding=self._padding(axes, rim))
@@ -182,7 +182,7 @@ class ConvGenerator(Generator):
     def _down(self, g: Tensor, w: Tensor, rim: int) -> Tensor:
         axes = w.ndim - 2
         if axes == 0:
-            return g @ w.T
+            return (g @ padded(w.T))[..., : len(w)]
         if axes < g.ndim - 2:
             return _unfolded(self._down(self._folded(g), w, rim), len(g))
         return _CONV[axes](g, w, stride=2, padding=self._padding(axes, rim))
