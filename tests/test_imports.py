@@ -34,6 +34,7 @@ LADDER = (
     ("evaluate",),
     ("learning",),
     ("run",),
+    ("estimators",),
     ("report",),
     ("app",),
     ("__main__",),

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from abprop.app.api import Run, fit, load
     from abprop.errors import AbpropError, UserError
+    from abprop.estimators import Generator, Imputer
 
     __version__: str
 
-__all__ = ["fit", "load", "Run", "AbpropError", "UserError", "__version__"]
+__all__ = ["fit", "load", "Run", "Generator", "Imputer", "AbpropError", "UserError", "__version__"]
 
 _HOME = {
     "fit": "abprop.app.api",
     "load": "abprop.app.api",
     "Run": "abprop.app.api",
+    "Generator": "abprop.estimators",
+    "Imputer": "abprop.estimators",
     "AbpropError": "abprop.errors",
     "UserError": "abprop.errors",
 }

@@ -2,7 +2,7 @@
 
 from abprop.learning.learning import Learning, Score
 from abprop.learning.parts import arithmetic, make_model, make_network
-from abprop.learning.plan import Clock, Plan, planned
+from abprop.learning.plan import Clock, Plan, planned, waiting
 from abprop.learning.settings import InferSettings, ModelSettings, Settings, TrainSettings
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "make_model",
     "make_network",
     "planned",
+    "waiting",
 ]

@@ -103,7 +103,7 @@ def planned(
         if try_threads:
             threads, seconds = fastest_threads(learning, seconds, longest, say)
         count, scores = _fitting(learning, budget, clock.elapsed(), seconds, say)
-    wait = _waiting(learning, count) if infer.wait is None else infer.wait
+    wait = waiting(learning, count) if infer.wait is None else infer.wait
     left, idle = count - learning.t, max(0, wait - learning.t)
     work = left - idle * infer.steps / (infer.steps + 1)
     many = counted(left, "iteration", "iterations")
@@ -127,7 +127,7 @@ def _fitting(
         scores = max(2, int(SCORING * left / each))
         say(f"the budget is short: held-out examples are scored {scores} times")
     count = max(0, int((left - scores * each) / moving))
-    share = _waiting(learning, count) / max(1, count)  # such iterations are one pass
+    share = waiting(learning, count) / max(1, count)  # such iterations are one pass
     count = learning.t + int(count / (1 - share * steps / (steps + 1)))
     if FEWEST * moving > budget:
         raise UserError(
@@ -143,8 +143,13 @@ def _fitting(
     return max(count, FEWEST), scores
 
 
-def _waiting(learning: Learning, iterations: int) -> int:
-    """Iterations in which the weights learn alone, where chains start from PCA."""
+def waiting(learning: Learning, iterations: int) -> int:
+    """Iterations in which the weights learn alone, where chains start from PCA.
+
+    Args:
+        learning: before its first iteration.
+        iterations: in all.
+    """
     infer = learning.settings.infer
     if infer.start != "pca" or learning.t or infer.wait is not None:
         return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from abprop import checkpoint, machine
 from abprop.data import Signals
@@ -196,23 +197,46 @@ def _fitted(
     model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
     check_fits(folder, found, model)
     model.load_state_dict(found.tensors["network"])
-    learned = model.to(where)
-    latents = found.tensors["latents-00000"]
+    found.meta["data"]["names"] = checkpoint.names_in(found)
+    run = assembled(
+        folder, recipe, model.to(where), found.tensors["latents-00000"], found.meta, found.step
+    )
+    run.source, run.colour = data, checkpoint.colour_in(found)
+    run.known = checkpoint.known_in(found)
+    return run
+
+
+def assembled(
+    folder: Path,
+    recipe: Recipe,
+    learned: Model,
+    latents: Mapping[str, Tensor],
+    meta: dict[str, Any],
+    step: int,
+) -> Run:
+    """A fitted run of what was learned.
+
+    Args:
+        folder: where it lies.
+        recipe: complete.
+        learned: the model, where it shall compute; its weights learn no more.
+        latents: "ids" of the examples and "z" of their chains.
+        meta: what the run remembers: "data" (see `summary`, with "names"), "scores", "chunk".
+        step: iterations done.
+    """
+    where = learned.likelihood.sigma.device
     ids = latents["ids"].to(where)
     states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
-    if found.meta["scores"]:  # the spread about predictions of what was never seen
-        learned.likelihood.update(Score.of(found.meta["scores"][-1]).spread)
+    if meta["scores"]:  # the spread about predictions of what was never seen
+        learned.likelihood.update(Score.of(meta["scores"][-1]).spread)
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
-    places, cell = found.meta["data"].get("places"), 2**learned.network.stages
+    places, cell = meta["data"].get("places"), 2**learned.network.stages
     along = len(learned.network.latent_shape) - 1
     places = None if places is None else torch.tensor(places)[:, :along] / cell
     learned.prior.remember(states, places)
     model, z = learned.folded(), learned.fold_latents(states)
-    found.meta["data"]["names"] = checkpoint.names_in(found)
-    whole = (folder, recipe, model, learned, where, found.step, found.meta, ids, z, states, data)
-    colour, known = checkpoint.colour_in(found), checkpoint.known_in(found)
-    return Run(*whole, colour=colour, known=known)
+    return Run(folder, recipe, model, learned, where, step, meta, ids, z, states)
 
 
 # Saving ---------------------------------------------------------------------------------------

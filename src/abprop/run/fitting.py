@@ -171,7 +171,7 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     recipe, observed = resolve(recipe, signals, progress.say, asked.operator)
     if old is not None:
         check_resume(old, recipe)  # before anything is done with it
-    session = _session(folder, recipe, signals, observed)
+    session = begun(folder, recipe, signals, observed)
     for warning in resumed(old, session.recipe, threads) if old is not None else []:
         progress.say(f"note: {warning}")
     learning = session.learning
@@ -186,7 +186,14 @@ def _prepared(folder: Path, asked: Layers, source: object, progress: Progress) -
     return session
 
 
-def _session(folder: Path, recipe: Recipe, signals: Signals, observed: Sensor) -> Session:
+def begun(folder: Path, recipe: Recipe, signals: Signals, observed: Sensor) -> Session:
+    """A session before its first iteration.
+
+    Args:
+        folder: where its run shall lie.
+        recipe, observed: as `resolve` gives them.
+        signals: all that were read.
+    """
     where = machine.device(recipe.run.device)
     parts = split(recipe, signals, observed)
     name = _precision(recipe, parts, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from abprop.run.split import (
 )
 from abprop.sources import recognised
 from abprop.spectra import Colour, of_mean
+
+NUMBERS = 2**14  # of signals in one pass of chains: with fewer a step costs what its calls cost
 
 
 @dataclass
@@ -144,6 +147,11 @@ class Learned:
     @property
     def _chunk(self) -> int:
         return int(self.meta["chunk"])
+
+    @property
+    def _chains(self) -> int:
+        """Chains in one pass: more than while learning, where signals are small."""
+        return max(self._chunk, NUMBERS // prod(self.shape))
 
     def given(
         self,
@@ -269,11 +277,18 @@ class Learned:
 
     def explained(self, signals: Signals) -> Iterator[Explained]:
         """f(z) of signals that were read, block by block, in model units; z kept or inferred."""
+        return self._explained(signals, self._rows_of(signals))
+
+    def inferred(self, signals: Signals) -> Iterator[Explained]:
+        """The same with the most probable z, also of what was learned from."""
+        return self._explained(signals, {})
+
+    def _explained(self, signals: Signals, own: dict[int, int]) -> Iterator[Explained]:
         return explained(
             self.model,
             signals,
             self.sensor(signals),
-            own=self._rows_of(signals),
+            own=own,
             table=self.z,
             known=len(self.names),
             device=self.device,

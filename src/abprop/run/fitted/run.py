@@ -252,7 +252,7 @@ class Run(Learned):
         if residual not in self._posteriors:
             progress("fitting the law of the residuals")
             train = self.split.train.take(range(min(recovery.FITTED, len(self.names)))).stored()
-            how = (residual == "correlated", self._chunk, self.recipe.seed)
+            how = (residual == "correlated", self._chains, self.recipe.seed)
             self._posteriors[residual] = recovery.answering(self.learned, self.states, train, *how)
         progress("calibrating the uncertainty on entries set aside")
         share = self.recipe.data.aside or recovery.SHARE
@@ -263,7 +263,7 @@ class Run(Learned):
         train = self.signals.take(self.ids[: len(self.names)][: recovery.FITTED].cpu())
         own = self.sensor(self.signals)
         candidates = measured.answering(
-            self.learned, self.states, train, own, sensor, self._chunk, self.recipe.seed
+            self.learned, self.states, train, own, sensor, self._chains, self.recipe.seed
         )
         if len(candidates) > 1:
             progress("comparing them on measurements set aside")
