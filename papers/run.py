@@ -22,6 +22,7 @@ import compressive
 import faces
 import hearing
 import holes
+import imputers
 import likeness
 import minutes
 import objects
@@ -38,8 +39,8 @@ from row import RESULTS, Row, Runner, measured
 EXPERIMENTS = {
     m.__name__: m
     for m in (
-        objects, faces, occlusion, holes, compressive, superresolution, photographs, reconstruction,
-        textures, likeness, ablation, minutes, sounds, hearing, video, watching,
+        objects, faces, occlusion, holes, imputers, compressive, superresolution, photographs,
+        reconstruction, textures, likeness, ablation, minutes, sounds, hearing, video, watching,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
