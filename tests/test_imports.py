@@ -34,7 +34,7 @@ LADDER = (
     ("evaluate",),
     ("learning",),
     ("run",),
-    ("estimators",),
+    ("estimators", "export"),
     ("report",),
     ("app",),
     ("__main__",),

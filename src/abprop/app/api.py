@@ -65,6 +65,12 @@ class Run(_Run):
             raise UserError(f"cannot save the run as {target}: {error}") from error
         return target
 
+    def export(self, path: str | Path) -> Path:
+        """Write the decoder alone, as .onnx or .pt2; see `abprop.export`."""
+        from abprop.export import export
+
+        return export(self, path)
+
     def report(self) -> Path:
         """Write report.html into the run directory again; returns its path."""
         from abprop.report.pages import write_report

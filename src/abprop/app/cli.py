@@ -147,6 +147,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     commands.evaluate: "evaluate runs/mine others/ --against mean,pca --json",
     commands.info: "info runs/mine",
     commands.report: "report runs/mine",
+    commands.export: "export runs/mine -o model.onnx",
     commands.keys: "keys train.",
     commands.demo: "demo --run runs/demo",
     commands.bench: "bench --json",

@@ -226,6 +226,22 @@ def report(run: RunDir, data: Data = None) -> None:
     say(f"report: {write_report(run, data)}")
 
 
+def export(
+    run: RunDir,
+    out: Annotated[Path, typer.Option("-o", "--out", help="model.onnx, or model.pt2")],
+    device: Device = None,
+) -> None:
+    """Write the decoder alone, for onnxruntime (.onnx) or torch.export.load (.pt2).
+
+    Its input is z, (batch, *latent), its output x in data units; the batch is free, and so are the
+    cells of a map.
+    """
+    from abprop.export import export as write
+    from abprop.run import load
+
+    say(f"decoder: {write(load(run, device=device, say=say), out)}")
+
+
 def keys(
     prefix: Annotated[str, typer.Argument(help="only keys that begin so, e.g. train.")] = "",
 ) -> None:
