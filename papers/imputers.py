@@ -47,7 +47,8 @@ def _measure(name: str, run: Runner) -> dict[str, Any]:
     X, y = load(return_X_y=True)
     gone = np.random.default_rng(0).random(X.shape) < MISSING
     run.commands.append(f"# {load.__name__}(), a fifth missing; see papers/imputers.py")
-    return {key: _folded(make, model, X, gone, y) for key, make in IMPUTERS.items()}
+    told = {key: _folded(make, model, X, gone, y) for key, make in IMPUTERS.items()}
+    return {"imputers": told}
 
 
 def _folded(make: Any, model: Any, X: np.ndarray, gone: np.ndarray, y: np.ndarray) -> Any:
@@ -71,5 +72,5 @@ def _folded(make: Any, model: Any, X: np.ndarray, gone: np.ndarray, y: np.ndarra
 def _shown(found: dict[str, Any]) -> str:
     return "; ".join(
         f"{name} rmse {row['rmse']:.3f}, score {row['score']:.3f} ± {row['spread']:.3f}"
-        for name, row in found.items()
+        for name, row in found["imputers"].items()
     )
