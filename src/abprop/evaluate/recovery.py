@@ -111,20 +111,23 @@ def residual_laws(model: Model, z: Tensor, signals: Signals, correlated: bool) -
     Returns:
         One white law; or that of what f leaves over where it was learned, and that of what a mean
         leaves over. The first is too sure where f has learned little of what is hidden; the second
-        trusts neighbours more than f. Which one is better shows on what was set aside.
+        trusts neighbours more than f. Which one is better shows on what was set aside. Of signals
+        without axes both are joint covariances, and the white law is tried beside them.
     """
+    white = White(model.likelihood.sigma.item())
     if not correlated:
-        return [White(model.likelihood.sigma.item())]
+        return [white]
     rows = torch.arange(min(FITTED, len(z), len(signals)))
     y, hidden = signals.batch(rows)
     x = tasks.generate(model, z[rows]).cpu()
     observed = torch.ones_like(y, dtype=torch.bool) if hidden is None else ~hidden
     turned = observed.shape[1] == 1 or hidden is None
     deviation, where = _about_mean(y, observed)
-    found: list[Residual] = [residuals.fit(y - x, observed, turned=turned)]
-    if deviation[where.expand_as(y)].square().sum() > ROUNDING * where.sum():
-        found.append(residuals.fit(deviation, where, turned=turned))
-    return found
+    varied = deviation[where.expand_as(y)].square().sum() > ROUNDING * where.sum()
+    pairs = [(y - x, observed), *([(deviation, where)] if varied else [])]
+    if y.ndim == 2:
+        return [white, *(residuals.fit_joint(*pair) for pair in pairs)]
+    return [residuals.fit(*pair, turned=turned) for pair in pairs]
 
 
 def _about_mean(y: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:

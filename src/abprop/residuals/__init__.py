@@ -20,22 +20,27 @@ Statistical Science 2021.
 
 from abprop.residuals.estimation import fit
 from abprop.residuals.indirect import Completion, Indirect, Known, Loose, Power, fit_power
+from abprop.residuals.joint import MOST, Joint, fit_joint
 from abprop.residuals.laws import (
     Correlated,
     Covariance,
     Independent,
     Law,
-    Residual,
     White,
 )
 from abprop.residuals.neighbours import Field, field
 from abprop.residuals.stationary import Stationary
 from abprop.residuals.whitening import Whitened
 
+Residual = White | Covariance | Joint
+
 __all__ = [
     "fit",
     "Residual",
     "White",
+    "Joint",
+    "MOST",
+    "fit_joint",
     "Covariance",
     "Stationary",
     "Law",

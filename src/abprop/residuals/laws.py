@@ -141,6 +141,3 @@ class White:
     def on(self, hidden: Tensor) -> Independent:
         """The law of residuals of which some are hidden, bool (B, C, *size)."""
         return Independent(self.sigma, hidden)
-
-
-Residual = White | Covariance

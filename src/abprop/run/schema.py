@@ -204,7 +204,7 @@ class ModelKeys(_Section):
     residual: Literal["auto", "correlated", "white"] = _key(
         "auto",
         "what f leaves over, when hidden parts are recovered: correlated, or white (the "
-        "paper's); auto: correlated where there are neighbours",
+        "paper's); auto: correlated, but in tables of one column or more than 128",
     )
 
 

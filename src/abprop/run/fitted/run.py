@@ -20,6 +20,7 @@ from abprop.files import sounds
 from abprop.grammar import names, whole, whole_numbers
 from abprop.kinds.videos import save_clip
 from abprop.noise import Noise
+from abprop.residuals import MOST
 from abprop.run import metrics
 from abprop.run.fitted.learned import Learned
 from abprop.say import Say, quiet
@@ -272,8 +273,8 @@ class Run(Learned):
     @property
     def residual(self) -> str:
         """ "correlated" or "white": the law of what f leaves over."""
-        asked, neighbours = self.recipe.model.residual, len(self.shape) > 1
-        return asked if asked != "auto" else "correlated" if neighbours else "white"
+        asked, told = self.recipe.model.residual, len(self.shape) > 1 or 1 < self.shape[0] <= MOST
+        return asked if asked != "auto" else "correlated" if told else "white"
 
     def evaluate(
         self,
