@@ -96,9 +96,7 @@ def _onnx(run: Run, path: Path) -> None:
     try:
         import onnxscript  # noqa: F401  # torch's exporter writes by it
     except ImportError as error:
-        raise UserError(
-            "export to ONNX needs onnxscript; pip install abprop[export]"
-        ) from error
+        raise UserError("export to ONNX needs onnxscript; pip install abprop[export]") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = torch.onnx.export(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +274,8 @@ class Run(Learned):
     @property
     def residual(self) -> str:
         """ "correlated" or "white": the law of what f leaves over."""
-        asked, told = self.recipe.model.residual, len(self.shape) > 1 or 1 < self.shape[0] <= MOST
+        asked, axes = self.recipe.model.residual, len(self.shape) - 1
+        told = axes > 0 or 1 < prod(self.shape) <= MOST
         return asked if asked != "auto" else "correlated" if told else "white"
 
     def evaluate(
