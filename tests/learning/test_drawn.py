@@ -10,7 +10,7 @@ from tiny import TEXTURE
 from abprop.errors import UserError
 from abprop.learning.drawn import MOST, _tiled, sliced
 from abprop.run import Layers
-from abprop.run.fitting import _session
+from abprop.run.fitting import begun
 from abprop.run.recipe import compose
 from abprop.run.split import load_data, resolve
 
@@ -23,7 +23,7 @@ def learning(tmp_path, *sets: str, picture: np.ndarray = PICTURE):
     recipe = compose(Layers(preset="texture").over(None), [*TEXTURE, *SETS, *sets])
     signals = load_data(recipe, picture)
     recipe, observed = resolve(recipe, signals)
-    return _session(tmp_path, recipe, signals, observed).learning
+    return begun(tmp_path, recipe, signals, observed).learning
 
 
 def test_the_distance_of_sorted_projections_is_exact() -> None:
