@@ -171,6 +171,8 @@ def test_another_mark_for_what_is_missing():
     X = np.where(np.isnan(HOLES), -1, HOLES)
     one = Imputer(2, missing_values=-1, **FAST).fit(X).transform(X)
     assert np.array_equal(one, Imputer(2, **FAST).fit(HOLES).transform(HOLES))
+    drawn = Imputer(2, missing_values=-1, sample_posterior=True, **FAST).fit(X)
+    assert np.array_equal(drawn.transform(X), drawn.draws(X, 2)[0])
     with pytest.raises(ValueError, match="NaN"):
         Imputer(2, missing_values=-1, **FAST).fit(HOLES)
 

@@ -86,7 +86,7 @@ class Imputer(OneToOneFeatureMixin, Learner):
         """Rows X with what is missing filled in; what is there stays as it is."""
         check_is_fitted(self)
         X = self._rows(X, reset=False)
-        filled = self.draws(X, 2)[0] if self.sample_posterior else self._filled(X)
+        filled = self._drawn(X, 2)[0] if self.sample_posterior else self._filled(X)
         if self.indicator_ is None:
             return filled
         told: Any = self.indicator_.transform(X)
@@ -96,7 +96,9 @@ class Imputer(OneToOneFeatureMixin, Learner):
         """Rows X filled in by posterior draws, (n_draws, n, features kept); `n_draws` of them."""
         check_is_fitted(self)
         X = self._rows(X, reset=False)
-        count = self.n_draws if n_draws is None else n_draws
+        return self._drawn(X, self.n_draws if n_draws is None else n_draws)
+
+    def _drawn(self, X: np.ndarray, count: int) -> np.ndarray:
         bare, rows = self._bare(X), self._open(X)
         every = np.repeat(bare[None], count, 0)
         if rows.any():
