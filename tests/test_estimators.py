@@ -24,8 +24,14 @@ PLANE = RANDOM.normal(size=(120, 2)) @ RANDOM.normal(size=(2, 6)) * 5 + 100  # t
 HOLES = np.where(RANDOM.random(PLANE.shape) < 0.15, np.nan, PLANE)
 
 
-@parametrize_with_checks([Generator(max_iter=3), Imputer(max_iter=3, n_draws=2)])
-def test_scikit_learns_own_checks(estimator: Any, check: Any):
+@parametrize_with_checks([Generator(max_iter=3)])
+def test_scikit_learns_own_checks_of_the_generator(estimator: Any, check: Any):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([Imputer(max_iter=3, n_draws=2)])
+def test_scikit_learns_own_checks_of_the_imputer(estimator: Any, check: Any):
     check(estimator)
 
 
@@ -72,6 +78,7 @@ def test_a_fitted_one_survives_pickle_and_a_clone_is_bare():
         clone(found).transform(PLANE)
 
 
+@pytest.mark.slow
 def test_score_says_how_well_features_are_foretold(plane: Generator):
     one = Generator(1, max_iter=30, random_state=0).fit(PLANE)
     assert one.score(PLANE[:40]) < plane.score(PLANE[:40]) < 0
@@ -123,6 +130,7 @@ def test_latents_of_another_number_are_refused():
 # Imputer --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_told_and_the_rest_stays():
     found = Imputer(2, max_iter=200, random_state=0).fit(HOLES)
     full, gone = found.transform(HOLES), np.isnan(HOLES)
@@ -167,6 +175,12 @@ def test_nothing_seen_at_all():
     assert not Imputer(keep_empty_features=True, **FAST).fit(X).transform(X).any()
 
 
+def test_learned_from_complete_rows_it_tells_of_others():
+    found = Imputer(2, **FAST).fit(PLANE[:30])
+    assert np.isfinite(found.transform(HOLES[:30])).all()
+
+
+@pytest.mark.slow
 def test_another_mark_for_what_is_missing():
     X = np.where(np.isnan(HOLES), -1, HOLES)
     one = Imputer(2, missing_values=-1, **FAST).fit(X).transform(X)
