@@ -565,6 +565,15 @@ def test_a_budget_that_holds_hardly_anything_is_never_silent(
         planned_with(2.0, 25, shelf, monkeypatch)
 
 
+def test_a_budget_that_reading_used_up_is_said(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    told: list[str] = []
+    monkeypatch.setattr("abprop.learning.plan.rehearse", lambda *a, **k: 0.1)
+    sets = (*TINY, "model.latent=4", "data.holdout=0")
+    learning, late = about_to_learn(shelf / "faces.npy", sets), Clock(time.monotonic() - 100)
+    plan = planned(learning, 25, late, told.append, try_threads=False)
+    assert plan.iterations == 20 and any("too short" in line for line in told)
+
+
 def test_scores_give_way_to_iterations(shelf: Path, monkeypatch: pytest.MonkeyPatch):
     told: list[str] = []
     monkeypatch.setattr("abprop.learning.plan.rehearse", lambda *a, **k: 0.5)

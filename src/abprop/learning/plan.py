@@ -123,7 +123,7 @@ def _fitting(
     each, moving = _score_seconds(learning, seconds), seconds * (1 + LOOKS)
     after = _diagnosis_seconds(learning, moving) + _report_seconds(learning, seconds)
     left = budget - spent - after
-    if scores * each > SCORING * left:
+    if each and scores * each > SCORING * left:  # none are held out where it is nothing
         scores = max(2, int(SCORING * left / each))
         say(f"the budget is short: held-out examples are scored {scores} times")
     count = max(0, int((left - scores * each) / moving))
