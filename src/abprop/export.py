@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,9 +48,8 @@ class Decoder(nn.Module):
         network.dtype = torch.float32  # of its convolutions; a linear one has no other
         self.network = network
         width = (1, -1, *(1 for _ in run.shape[1:]))
-        unit, low = (np.asarray(v, np.float32).reshape(-1) for v in (run.scale.unit, run.scale.low))
-        self.register_buffer("unit", torch.from_numpy(unit).reshape(width))
-        self.register_buffer("middle", torch.from_numpy(low + unit).reshape(width))
+        for name, value in (("unit", run.scale.unit), ("middle", run.scale.middle)):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32).reshape(width))
 
     def forward(self, z: Tensor) -> Tensor:
         """Signals in data units of latents."""

@@ -188,6 +188,14 @@ def test_simulated_by_what_was_given():
     assert other["n"] == 5
 
 
+def test_a_complete_run_answers_through_a_matrix_by_its_path(tmp_path: Path):
+    np.save(tmp_path / "A.npy", ROWS.numpy())
+    run = fit(blobs(24), latent=4, iterations=4, sets=SETS, verbose=False)
+    y = GIVEN["matrix"].y[:3]
+    by_path = run.recover(y, operator=tmp_path / "A.npy", draws=2)
+    assert np.array_equal(by_path.mean, run.recover(y, operator=ROWS, draws=2).mean)
+
+
 def noisy(x: Tensor) -> Tensor:
     return x + torch.randn_like(x)
 

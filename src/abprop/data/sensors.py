@@ -172,6 +172,7 @@ def sensor(
     Raises:
         UserError: both kinds of measurement at once, or an operator that does not fit.
     """
+    operator = str(operator) if isinstance(operator, Path) else operator
     if measure is not None and operator is not None:
         raise UserError("--measure and --operator exclude each other: leave one out")
     if operator is not None:
@@ -210,9 +211,8 @@ def _simulated(given: object, signals: Signals, seed: int) -> Measurement:
 def _in_units(
     A: Measurement, shape: tuple[int, ...], scale: Scale, seed: int
 ) -> tuple[Measurement, Units]:
-    unit = float(scale.unit)
     with one_thread():  # what is seen must not hang on how many there are
-        return in_model_units(A, shape, unit, float(scale.low) + unit, seed)
+        return in_model_units(A, shape, float(scale.unit), float(scale.middle), seed)
 
 
 def _through(

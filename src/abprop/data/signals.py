@@ -60,6 +60,11 @@ class Scale:
         """Data units per model unit."""
         return (self.high - self.low) / 2
 
+    @property
+    def middle(self) -> float | np.ndarray:
+        """The data value that becomes 0."""
+        return self.low + self.unit
+
     def to_model(self, values: np.ndarray) -> np.ndarray:
         """Data units to model units, float32 of the same shape."""
         values = np.asarray(values)

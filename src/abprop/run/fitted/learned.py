@@ -220,7 +220,9 @@ class Learned:
             measure=measure,
             operator=operator,
             shape="x".join(map(str, self.shape)),
-            range=f"{float(self.scale.low)}:{float(self.scale.high)}" if operator else None,
+            range=f"{float(self.scale.low)}:{float(self.scale.high)}"
+            if operator is not None
+            else None,
             seed=self.recipe.seed,
         )
 
