@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
 from abprop.estimators.memory import learned
 from abprop.run import Layers, Run
@@ -16,12 +17,35 @@ DTYPES: Any = (np.float64, np.float32)
 
 
 class Learner(TransformerMixin, BaseEstimator):
-    """Learns from rows, and takes NaN."""
+    """Learns from rows, and takes NaN. Arguments: see `Generator`, which says the defaults."""
 
-    def _learn(self: Any, X: np.ndarray, shape: tuple[int, ...] | None = None) -> Run:
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+    def __init__(
+        self,
+        n_components: int | None,
+        max_iter: int,
+        batch_size: int,
+        learning_rate: float,
+        channels: int,
+        device: str,
+        random_state: Any,
+        verbose: int,
+    ) -> None:
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.channels = channels
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _read(self, X: Any, reset: bool, finite: Any = "allow-nan") -> np.ndarray:
+        rows: Any = validate_data(self, X, reset=reset, dtype=DTYPES, ensure_all_finite=finite)
+        return rows
+
+    def _learn(self, X: np.ndarray, shape: tuple[int, ...] | None = None) -> Run:
         keys: dict[str, Any] = {
-            "seed": seed,
+            "seed": seed_of(self.random_state),
             "data.source": "<array>",
             "data.kind": "table" if shape is None else "auto",
             "model.channels": self.channels,
@@ -42,3 +66,8 @@ class Learner(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed of ours from what scikit-learn calls a random state."""
+    return int(check_random_state(random_state).randint(2**31 - 1))

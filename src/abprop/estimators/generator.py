@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from abprop.estimators.base import DTYPES, Learner
+from abprop.estimators.base import DTYPES, Learner, seed_of
 from abprop.evaluate import Explained
 
 FOLDS = 5  # of the features, each foretold from the others in `score`
@@ -54,15 +53,11 @@ class Generator(ClassNamePrefixFeaturesOutMixin, Learner):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.n_components = n_components
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.channels = channels
+        super().__init__(
+            n_components, max_iter, batch_size, learning_rate, channels, device, random_state,
+            verbose,
+        )  # fmt: skip
         self.shape = shape
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from rows X (n, n_features), NaN where missing; `y` is ignored.
@@ -70,7 +65,7 @@ class Generator(ClassNamePrefixFeaturesOutMixin, Learner):
         Raises:
             ValueError: rows that cannot be learned from, or a bad parameter, in one line.
         """
-        X = np.asarray(validate_data(self, X, dtype=DTYPES, ensure_all_finite="allow-nan"))
+        X = self._read(X, reset=True)
         shape = None if self.shape is None else tuple(self.shape)
         if shape is not None and prod(shape) != X.shape[1]:
             raise ValueError(
@@ -107,8 +102,7 @@ class Generator(ClassNamePrefixFeaturesOutMixin, Learner):
         """
         check_is_fitted(self)
         state = self.random_state if random_state is None else random_state
-        seed = int(check_random_state(state).randint(2**31 - 1))
-        return self._run.sample(n_samples, seed=seed).reshape(n_samples, -1)
+        return self._run.sample(n_samples, seed=seed_of(state)).reshape(n_samples, -1)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the mean squared error of features foretold from the others; larger is better.
@@ -119,11 +113,10 @@ class Generator(ClassNamePrefixFeaturesOutMixin, Learner):
         """
         X = self._rows(X)
         fold, error, count = np.arange(X.shape[1]) % FOLDS, 0.0, 0
-        unit = np.broadcast_to(np.asarray(self._run.scale.unit).reshape(-1), X.shape[1])
+        truth = self._run.scale.to_model(self._shaped(X)).reshape(X.shape)
         for k in range(min(FOLDS, X.shape[1])):
             x = torch.cat([block.x for block in self._explained(np.where(fold == k, np.nan, X))])
-            told = self._run.scale.to_data(x.numpy(), False).reshape(X.shape)
-            off = ((told - X) / unit)[:, fold == k]
+            off = (x.numpy().reshape(X.shape) - truth)[:, fold == k]
             error += float(np.nansum(off**2))
             count += int(np.isfinite(off).sum())
         return -error / max(1, count)
@@ -134,9 +127,10 @@ class Generator(ClassNamePrefixFeaturesOutMixin, Learner):
 
     def _rows(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        rows: Any = validate_data(self, X, reset=False, dtype=DTYPES, ensure_all_finite="allow-nan")
-        return rows
+        return self._read(X, reset=False)
+
+    def _shaped(self, X: np.ndarray) -> np.ndarray:
+        return X if self.shape is None else X.reshape(-1, *self.shape)
 
     def _explained(self, X: np.ndarray) -> Iterator[Explained]:
-        shaped = X if self.shape is None else X.reshape(-1, *self.shape)
-        return self._run.inferred(self._run.given(shaped))
+        return self._run.inferred(self._run.given(self._shaped(X)))

@@ -7,9 +7,9 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from abprop.estimators.base import DTYPES, Learner
+from abprop.estimators.base import Learner
 from abprop.evaluate import recovery
 
 
@@ -50,19 +50,15 @@ class Imputer(OneToOneFeatureMixin, Learner):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.n_components = n_components
+        super().__init__(
+            n_components, max_iter, batch_size, learning_rate, channels, device, random_state,
+            verbose,
+        )  # fmt: skip
         self.missing_values = missing_values
         self.n_draws = n_draws
         self.sample_posterior = sample_posterior
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.channels = channels
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from rows X (n, n_features); `y` is ignored.
@@ -142,8 +138,7 @@ class Imputer(OneToOneFeatureMixin, Learner):
         return np.where(self._known, X, 0) if self.keep_empty_features else X[:, self._known]
 
     def _rows(self, X: Any, reset: bool) -> np.ndarray:
-        finite = "allow-nan" if self._by_nan else True
-        rows: Any = validate_data(self, X, reset=reset, dtype=DTYPES, ensure_all_finite=finite)
+        rows = self._read(X, reset, "allow-nan" if self._by_nan else True)
         return rows if self._by_nan else np.where(rows == self.missing_values, np.nan, rows)
 
     def __sklearn_tags__(self) -> Any:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from abprop.data import Signals
 from abprop.kinds import KINDS
 from abprop.learning import Learning, waiting
 from abprop.run.directory import assembled
 from abprop.run.fitted import Run
 from abprop.run.fitting import Layers, begun
-from abprop.run.split import Split, load_data, resolve, summary
+from abprop.run.split import load_data, resolve, summary
 from abprop.say import Say, quiet
 
 NOWHERE = Path("<memory>")  # where such a run lies: there is no such folder
@@ -42,17 +40,12 @@ def learned(source: object, asked: Layers, say: Say = quiet) -> Run:
     learning.settings = replace(learning.settings, infer=replace(infer, wait=wait))
     network, latents, step = _best(learning, say)
     learning.model.load_state_dict(network)
-    meta = {"data": _remembered(session.split, signals), "scores": learning.scores,
-            "chunk": learning.chunk}  # fmt: skip
+    data = {**summary(session.split, signals), "names": session.split.names}
+    meta = {"data": data, "scores": learning.scores, "chunk": learning.chunk}
     run = assembled(NOWHERE, session.recipe, learning.model, latents, meta, step)
     run.known = None if observed.completion is None else observed.completion.known
     run.colour, run.operator, run._signals = observed.colour, asked.operator, signals
     return run
-
-
-def _remembered(split: Split, signals: Signals) -> dict[str, Any]:
-    names = split.train.take(range(split.originals)).names
-    return {**summary(split, signals), "names": list(names)}
 
 
 def _best(learning: Learning, say: Say) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:

@@ -260,8 +260,7 @@ class Saver:
         self.every = parse_every(recipe.checkpoint.every)
         self.saved_at, self.saved_t = time.monotonic(), learning.t
         self.data = summary(split, signals)
-        names = split.train.take(range(split.originals)).names
-        self.beside = {"names": checkpoint.named(names)}
+        self.beside = {"names": checkpoint.named(split.names)}
         if split.sensor.colour is not None:
             self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
         if split.sensor.completion is not None:

@@ -259,6 +259,11 @@ class Split:
     sensor: Sensor
 
     @property
+    def names(self) -> list[str]:
+        """Of the training examples, copies left out."""
+        return list(self.train.take(range(self.originals)).names)
+
+    @property
     def places(self) -> Tensor | None:
         """Where examples that were cut from one signal begin in it, (N, axes); else None."""
         places = self.train.places
