@@ -36,6 +36,7 @@ LADDER = (
     ("run",),
     ("estimators", "export"),
     ("report",),
+    ("explore",),
     ("app",),
     ("__main__",),
 )

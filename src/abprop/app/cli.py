@@ -148,6 +148,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     commands.info: "info runs/mine",
     commands.report: "report runs/mine",
     commands.export: "export runs/mine -o model.onnx",
+    commands.explore: "explore runs/mine",
     commands.keys: "keys train.",
     commands.demo: "demo --run runs/demo",
     commands.bench: "bench --json",

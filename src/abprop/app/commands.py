@@ -242,6 +242,19 @@ def export(
     say(f"decoder: {write(load(run, device=device, say=say), out)}")
 
 
+def explore(
+    run: RunDir,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="7860 or a free one")] = None,
+    data: Data = None,
+    device: Device = None,
+) -> None:
+    """A page to play with: sliders, paint what to complete, any size; on this machine alone."""
+    from abprop.explore import explore as serve
+    from abprop.run import load
+
+    serve(load(run, data=data, device=device, say=say), port, say=say)
+
+
 def keys(
     prefix: Annotated[str, typer.Argument(help="only keys that begin so, e.g. train.")] = "",
 ) -> None:

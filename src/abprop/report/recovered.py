@@ -12,7 +12,7 @@ from abprop.data import MISSING, Sensor, Signals
 from abprop.evaluate import Answer
 from abprop.files.write import grid, put, save_images
 from abprop.operators import for_many
-from abprop.report.figures import WIDE, headings
+from abprop.report.figures import WIDE, coloured, headings, heat
 from abprop.report.page import Figure, Page, Table, write
 from abprop.report.words import number
 from abprop.run import Run
@@ -82,7 +82,7 @@ def _write_pictures(run: Run, answer: Answer, folder: Path, names: list[str]) ->
     dtype = answer.mean.dtype
     for name, quantile in (("q05", answer.q05), ("q50", answer.q50), ("q95", answer.q95)):
         save_images(_rounded(quantile, dtype), folder / name, names=names)
-    save_images(_heat(answer.std), folder / "std", names=names)
+    save_images(heat(answer.std), folder / "std", names=names)
     for k in range(min(DRAWN, answer.draws.shape[1])):
         save_images(answer.draws[:, k], folder / f"draw-{k + 1}", names=names)
     return said
@@ -93,16 +93,6 @@ def _rounded(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return values.astype(dtype)
     info = np.iinfo(dtype)
     return np.clip(np.rint(values), info.min, info.max).astype(dtype)
-
-
-def _heat(sd: np.ndarray) -> np.ndarray:
-    """Mean standard deviation over the channels as colours, black 0, white the largest of all."""
-    from matplotlib import colormaps
-
-    mean = sd.mean(1)
-    top = float(np.quantile(mean, 0.999)) or 1.0
-    colours = colormaps["magma"](np.clip(mean / top, 0, 1))[..., :3]
-    return np.moveaxis(np.rint(255 * colours).astype(np.uint8), -1, 1)
 
 
 # The page -------------------------------------------------------------------------------------
@@ -172,7 +162,7 @@ def figure(
     if known:
         columns.append(scale.to_model(signals.values[rows]))
         titles.append("truth")
-    sheets = [_coloured(column) for column in columns]
+    sheets = [coloured(column) for column in columns]
     sheets.insert(2, _heat_like(answer.std[rows], sheets[1]))
     tiles = np.stack(sheets, 1).reshape(-1, *sheets[1].shape[1:])
     return Figure(
@@ -196,18 +186,7 @@ def _measured(signals: Signals, sensor: Sensor) -> np.ndarray:
     return (back / back.abs().amax(tuple(range(1, back.ndim)), keepdim=True)).numpy()
 
 
-def _coloured(x: np.ndarray) -> np.ndarray:
-    """Signals in model units as RGB, (n, 3, H, W'); channels that are no colours side by side."""
-    pixels = np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
-    if pixels.shape[1] == 1:
-        return np.repeat(pixels, 3, axis=1)
-    if pixels.shape[1] == 3:
-        return pixels
-    beside = np.concatenate(np.moveaxis(pixels, 1, 0), axis=-1)
-    return np.repeat(beside[:, None], 3, axis=1)
-
-
 def _heat_like(sd: np.ndarray, sheet: np.ndarray) -> np.ndarray:
     if sheet.shape[-1] == sd.shape[-1]:
-        return _heat(sd)
-    return np.concatenate([_heat(sd[:, c : c + 1]) for c in range(sd.shape[1])], axis=-1)
+        return heat(sd)
+    return np.concatenate([heat(sd[:, c : c + 1]) for c in range(sd.shape[1])], axis=-1)

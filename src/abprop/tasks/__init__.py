@@ -1,5 +1,6 @@
 """What a fitted model does: sample, reconstruct, recover, interpolate. Functions of the model."""
 
+from abprop.tasks.directions import directions
 from abprop.tasks.drawing import canvas, draw, endless, generate, sample, seamless, tiles
 from abprop.tasks.explaining import (
     Recovered,
@@ -10,6 +11,7 @@ from abprop.tasks.explaining import (
     reconstruct,
     recover,
     recover_measured,
+    sheet,
     slerp,
     spread,
 )
@@ -21,6 +23,7 @@ __all__ = [
     "Recovered",
     "canvas",
     "corners",
+    "directions",
     "draw",
     "endless",
     "generate",
@@ -34,6 +37,7 @@ __all__ = [
     "recover_measured",
     "sample",
     "seamless",
+    "sheet",
     "slerp",
     "spread",
     "tiles",

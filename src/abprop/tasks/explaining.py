@@ -69,21 +69,31 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-def interpolate(model: Model, corners: Tensor, side: int = 8, *, chunk: int = 64) -> Tensor:
-    """A side x side sheet of signals between four corners, (side^2, C, *size), row by row.
+def sheet(corners: Tensor, side: int = 8) -> Tensor:
+    """Latents of a side x side sheet between four, (side^2, *latent_shape), row by row.
 
     Args:
-        model: a folded model, so that latents are N(0, I).
-        corners: latents (4, d): top left, top right, bottom left, bottom right.
-        side: signals along an edge.
-        chunk: examples in one pass.
+        corners: latents (4, *latent_shape): top left, top right, bottom left, bottom right.
+        side: latents along an edge.
     """
     steps = torch.linspace(0, 1, side).tolist()
     flat = corners.flatten(1)
     left = [slerp(flat[0], flat[2], t) for t in steps]
     right = [slerp(flat[1], flat[3], t) for t in steps]
     z = torch.stack([slerp(a, b, t) for a, b in zip(left, right, strict=True) for t in steps])
-    return generate(model, z.reshape(-1, *corners.shape[1:]), chunk=chunk)
+    return z.reshape(-1, *corners.shape[1:])
+
+
+def interpolate(model: Model, corners: Tensor, side: int = 8, *, chunk: int = 64) -> Tensor:
+    """A sheet of signals f(z) between four corners, (side^2, C, *size); see `sheet`.
+
+    Args:
+        model: a folded model, so that latents are N(0, I).
+        corners: latents (4, d).
+        side: signals along an edge.
+        chunk: examples in one pass.
+    """
+    return generate(model, sheet(corners, side), chunk=chunk)
 
 
 def corners(ids: Sequence[int] | None, known: Sequence[int]) -> list[int]:

@@ -7,7 +7,7 @@ data cannot be found, or signals of this shape are no pictures.
 from collections.abc import Callable
 
 from abprop.report.figures import pictures, sounds, tables, videos
-from abprop.report.figures.pictures import Shown
+from abprop.report.figures.pictures import Shown, coloured, heat, own, seen
 from abprop.report.figures.tables import WIDE, headings
 from abprop.run import Run
 
@@ -34,4 +34,4 @@ FIGURES: dict[str, Callable[[Run], Shown]] = {
     "moved": videos.moved,
 }
 
-__all__ = ["FIGURES", "WIDE", "headings"]
+__all__ = ["FIGURES", "WIDE", "coloured", "headings", "heat", "own", "seen"]

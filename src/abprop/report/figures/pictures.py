@@ -32,6 +32,27 @@ def sheet(run: Run, x: np.ndarray, columns: int | None = None) -> np.ndarray | N
     return whole[0] if len(whole) == 1 else np.moveaxis(whole, 0, -1)
 
 
+def heat(sd: np.ndarray) -> np.ndarray:
+    """Mean standard deviation over the channels as colours, black 0, white the largest of all."""
+    from matplotlib import colormaps
+
+    mean = sd.mean(1)
+    top = float(np.quantile(mean, 0.999)) or 1.0
+    colours = colormaps["magma"](np.clip(mean / top, 0, 1))[..., :3]
+    return np.moveaxis(np.rint(255 * colours).astype(np.uint8), -1, 1)
+
+
+def coloured(x: np.ndarray) -> np.ndarray:
+    """Signals in model units as RGB, (n, 3, H, W'); channels that are no colours side by side."""
+    pixels = np.clip(np.rint((x + 1) * 127.5), 0, 255).astype(np.uint8)
+    if pixels.shape[1] == 1:
+        return np.repeat(pixels, 3, axis=1)
+    if pixels.shape[1] == 3:
+        return pixels
+    beside = np.concatenate(np.moveaxis(pixels, 1, 0), axis=-1)
+    return np.repeat(beside[:, None], 3, axis=1)
+
+
 def figure(
     run: Run, title: str, caption: str, *parts: np.ndarray, columns: int | None = None
 ) -> list[Figure]:
