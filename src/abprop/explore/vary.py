@@ -55,7 +55,8 @@ def tab(run: Run, page: gr.Blocks) -> None:
             example = gr.Slider(0, last, 0, step=1, label="a training example")
 
     def moved(z: np.ndarray, *values: float) -> Any:
-        return shown.values(run.decode(placed(along, z, values)[None])[0])
+        found = shown.values(run.decode(placed(along, z, values)[None])[0])
+        return found if len(found) > 1 else found[0]  # one output takes no list
 
     def begun(z: np.ndarray) -> list[Any]:
         return [z, *coordinates(along, z), *shown.values(run.decode(z[None])[0])]
