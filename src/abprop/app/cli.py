@@ -174,7 +174,8 @@ _CLICK_ERROR: Any = _USAGE_ERROR.__bases__[0]
 
 def _guarded(run: Callable[..., Any]) -> int:
     try:
-        code = run(sys.argv[1:] or ["--help"], standalone_mode=False)
+        # Named: the completion script of "python -m abprop" would be one that no shell can run.
+        code = run(sys.argv[1:] or ["--help"], standalone_mode=False, prog_name="abprop")
         if code == CTRL_C:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
