@@ -105,6 +105,15 @@ def test_the_bar_stays_in_its_line(columns: int, terminal):
     assert ("50 % too long" in text) == (columns > 80)
 
 
+@pytest.mark.parametrize("strange", [{"COLUMNS": "0"}, {"COLUMNS": "x"}, {"TERM": ""}])
+def test_a_strange_terminal_is_told_everything(strange: dict[str, str], terminal):
+    with terminal(**strange) as got:
+        learn()
+        show_errors(EVALUATED)
+    for word in ("planning", "1000/1000", "0.01235"):
+        assert word in got[0]
+
+
 def test_no_color_means_none(terminal):
     with terminal(NO_COLOR="1") as got:
         learn()

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from abprop.app.screen import console_of
 from abprop.diagnostics import STABLE
 from abprop.errors import UserError
 from abprop.run import Progress
@@ -41,10 +43,8 @@ def told(row: Mapping[str, Any], heldout: float | None) -> str:
 
 def on_screen() -> Shown:
     """A bar on a terminal that can redraw a line; plain lines in a pipe, a log or a notebook."""
-    from rich.console import Console
-
     # Not as a notebook's rich display, an output for each line: its stderr keeps lines in one.
-    console = Console(stderr=True, highlight=False, soft_wrap=True, force_jupyter=False)
+    console = console_of(stderr=True, soft_wrap=True, force_jupyter=False)
     # FORCE_COLOR makes rich call anything a terminal; a bar in a log is no colour.
     drawable = console.is_interactive and console.file.isatty()
     return Bar(console) if drawable else Lines(console)
@@ -89,7 +89,7 @@ class Bar(Shown):
         from rich.progress import Progress as RichProgress
 
         self.total = total
-        # What may be cut stands last, and `_cut` does it: rich would cut every column a little.
+        # What may be cut stands last, and `_cut` does it by words: rich would cut every column.
         self.bar = RichProgress(
             BarColumn(bar_width=BAR),
             MofNCompleteColumn(),
@@ -108,8 +108,7 @@ class Bar(Shown):
 
     def _cut(self, text: str) -> str:
         beside = BAR + len(f" {self.total}/{self.total} 00:00:00 ")
-        room = max(0, self.console.width - beside)
-        return text if len(text) <= room else text[: max(0, room - 1)] + "…"[:room]
+        return shorten(text, max(1, self.console.width - beside), placeholder="")
 
     def end(self) -> None:
         """Leave the bar as it is."""

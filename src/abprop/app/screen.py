@@ -69,12 +69,21 @@ def show_verified(result: Mapping[str, Any]) -> None:
     print("passed" if result["passed"] else "FAILED")
 
 
+def console_of(**kind: Any) -> Console:
+    """Rich's console, whose width is never nothing: on none (COLUMNS=0) it would print nothing."""
+    from rich.console import Console
+
+    console = Console(highlight=False, **kind)
+    if not console.width:
+        console.width = 80
+    return console
+
+
 def _show(table: Table) -> None:
     """A table no cell of which is cut: where a terminal is too narrow, its rows as lines."""
-    from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console(highlight=False)
+    console = console_of()
     anywhere = console.options.update(max_width=WIDEST)
     wide = Measurement.get(console, anywhere, table).maximum
     if wide > console.width and console.is_terminal:
@@ -88,6 +97,7 @@ def _show_lines(console: Console, table: Table) -> None:
     """Title; then for each row its name, and below it the other columns, a line each."""
     _, *keys = (str(column.header) for column in table.columns)
     width = max(map(len, keys))
+    console.soft_wrap = True
     if table.title:
         console.print(table.title, markup=False)
     for name, *cells in zip(*(column.cells for column in table.columns), strict=True):
