@@ -32,15 +32,17 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        value = import_module("abprop.version").version()
-    elif name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    else:
-        raise AttributeError(f"module 'abprop' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers would take it as leave for any name
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value = import_module("abprop.version").version()
+        elif name in _HOME:
+            value = getattr(import_module(_HOME[name]), name)
+        else:
+            raise AttributeError(f"module 'abprop' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from abprop.app.progress import Bar
+from abprop.app.progress import on_screen
 from abprop.errors import UserError, unknown
 from abprop.learning import Clock
 from abprop.run import Layers, Progress
@@ -152,7 +152,7 @@ def fit(
     overrides["data.source"] = str(source) if named else "<array>"
     handed = _operators(overrides, measure, operator)
     asked, given = Layers(preset, (), overrides, handed), None if named else source
-    progress = Bar() if verbose else Progress()
+    progress = on_screen() if verbose else Progress()
     folder, remove = _folder(run)
     try:
         session = _fit(folder, asked, source=given, progress=progress, clock=clock)

@@ -72,7 +72,7 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
-    from abprop.app.progress import Bar, TensorBoard
+    from abprop.app.progress import TensorBoard, on_screen
     from abprop.learning import Clock
     from abprop.run import Layers
     from abprop.run import fit as learn
@@ -90,8 +90,8 @@ def fit(
         "run.precision": precision,
     }
     asked = Layers(preset, set_ or (), {k: v for k, v in flags.items() if v is not None})
-    with Bar() as bar:
-        shown = TensorBoard(bar, folder / "tensorboard") if tensorboard else bar
+    with on_screen() as screen:
+        shown = TensorBoard(screen, folder / "tensorboard") if tensorboard else screen
         session = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
     _ended(folder, session, as_json)
 
@@ -175,7 +175,8 @@ _CLICK_ERROR: Any = _USAGE_ERROR.__bases__[0]
 
 def _guarded(run: Callable[..., Any]) -> int:
     try:
-        code = run(sys.argv[1:] or ["--help"], standalone_mode=False)
+        # Named: the completion script of "python -m abprop" would be one that no shell can run.
+        code = run(sys.argv[1:] or ["--help"], standalone_mode=False, prog_name="abprop")
         if code == CTRL_C:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from abprop.app.progress import Bar
+from abprop.app.progress import on_screen
 from abprop.evaluate import psnr
 from abprop.report import Page, write
 from abprop.report.pages import page
@@ -41,7 +41,7 @@ def demo(folder: Path, say: Say) -> Path:
 
 def _learn(folder: Path, array: np.ndarray, keys: dict[str, object]) -> Run:
     asked = Layers(None, (), {"data.source": "<array>", **keys})
-    with Bar() as progress:
+    with on_screen() as progress:
         fit(folder, asked, source=array, progress=progress)
     return load(folder, data=array)
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
+from abprop.app.screen import console_of
 from abprop.diagnostics import STABLE
 from abprop.errors import UserError
 from abprop.run import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+
+BAR = 6  # columns
+APART = 10.0  # seconds from one plain line to the next, at least
 
 
 def told(row: Mapping[str, Any], heldout: float | None) -> str:
@@ -30,58 +41,32 @@ def told(row: Mapping[str, Any], heldout: float | None) -> str:
     return text
 
 
-class Bar(Progress):
-    """A rich progress bar with loss, PSNR, held-out PSNR, step size and time left."""
+def on_screen() -> Shown:
+    """A bar on a terminal that can redraw a line; plain lines in a pipe, a log or a notebook."""
+    # Not as a notebook's rich display, an output for each line: its stderr keeps lines in one.
+    console = console_of(stderr=True, soft_wrap=True, force_jupyter=False)
+    # FORCE_COLOR makes rich call anything a terminal; a bar in a log is no colour.
+    drawable = console.is_interactive and console.file.isatty()
+    return Bar(console) if drawable else Lines(console)
 
-    def __init__(self) -> None:
-        from rich.console import Console
 
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.bar: Any = None
+class Shown(Progress):
+    """What is told, on stderr; a context that ends with the learning."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.heldout: float | None = None
 
     def say(self, line: str) -> None:
-        """One line above the bar."""
+        """One line; above the bar, if there is one."""
         self.console.print(line, markup=False)
 
-    def begin(self, done: int, total: int) -> None:
-        """Show the bar, where there is a terminal to draw it on."""
-        if not self.console.is_terminal:
-            return
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bar = Progress(
-            BarColumn(bar_width=6),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            refresh_per_second=4,
-        )
-        self.bar.start()
-        self.task = self.bar.add_task("learning", total=total, completed=done, text="")
-
-    def update(self, done: int, row: Mapping[str, Any]) -> None:
-        """Move the bar; every field is one of `row`."""
-        if self.bar is None:
-            return
+    def told(self, row: Mapping[str, Any]) -> str:
+        """A row of metrics in words, with the last held-out PSNR."""
         self.heldout = row.get("heldout_psnr", self.heldout)
-        text = told(row, self.heldout)
-        self.bar.update(self.task, completed=done, text=text)
+        return told(row, self.heldout)
 
-    def end(self) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -91,6 +76,81 @@ class Bar(Progress):
         trace: TracebackType | None,
     ) -> None:
         self.end()
+
+
+class Bar(Shown):
+    """A bar with iterations, time left, and as much of the row in words as the line can hold."""
+
+    bar: RichProgress | None = None
+
+    def begin(self, done: int, total: int) -> None:
+        """Show the bar."""
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        self.total = total
+        # What may be cut stands last, and `_cut` does it by words: rich would cut every column.
+        self.bar = RichProgress(
+            BarColumn(bar_width=BAR),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("learning", total=total, completed=done, text="")
+
+    def update(self, done: int, row: Mapping[str, Any]) -> None:
+        """Move the bar; every field is one of `row`."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, text=self._cut(self.told(row)))
+
+    def _cut(self, text: str) -> str:
+        beside = BAR + len(f" {self.total}/{self.total} 00:00:00 ")
+        return shorten(text, max(1, self.console.width - beside), placeholder="")
+
+    def end(self) -> None:
+        """Leave the bar as it is."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+class Lines(Shown):
+    """A line now and then, for what keeps all it is told.
+
+    The first after ten seconds; then one whenever the time has doubled or a tenth more is done,
+    never two within ten seconds; and the last row. Ten hours are at most twenty-odd lines.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console)
+        self.clock = clock
+        self.waiting = ""  # the last row, while it is not told
+
+    def begin(self, done: int, total: int) -> None:
+        """Note when, and from where on."""
+        self.first, self.total, self.began = done, total, self.clock()
+        self.last, self.tenth = 0.0, 10 * done // total
+
+    def update(self, done: int, row: Mapping[str, Any]) -> None:
+        """Tell the row if a line is due."""
+        seconds, tenth = self.clock() - self.began, 10 * done // self.total
+        left = seconds / max(1, done - self.first) * (self.total - done)
+        self.waiting = f"{done} of {self.total}: {self.told(row)}"
+        if left:
+            self.waiting += f", {timedelta(seconds=round(left))} left"
+        news = seconds >= 2 * self.last or tenth > self.tenth
+        if news and seconds - self.last >= APART:
+            self.last, self.tenth = seconds, tenth
+            self.end()
+
+    def end(self) -> None:
+        """Tell the last row, if it was not."""
+        if self.waiting:
+            self.say(self.waiting)
+            self.waiting = ""
 
 
 class TensorBoard(Progress):
