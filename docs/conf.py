@@ -16,6 +16,7 @@ release = version = abprop.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "plain", "tables"]
 exclude_patterns = ["_build"]
 smartquotes = False  # options begin with two hyphens
+highlight_language = "text"
 
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]

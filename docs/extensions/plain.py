@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+
 SECTIONS = ("Args", "Arguments", "Attributes", "Example", "Returns", "Raises", "Yields", "Note")
 MEDIA = ("sounds", "videos")  # what raw HTML plays, beside the page that plays it
 
@@ -21,6 +23,8 @@ MEDIA = ("sounds", "videos")  # what raw HTML plays, beside the page that plays 
 def setup(app: Any) -> dict[str, bool]:
     """Before napoleon (500), which reads the sections."""
     app.connect("autodoc-process-docstring", _docstring, priority=400)
+    app.connect("autodoc-skip-member", _skipped)
+    app.connect("doctree-read", _dashes)
     app.connect("build-finished", _media)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -29,24 +33,37 @@ def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
     lines[:] = restructured(lines)
 
 
+def _skipped(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """Fields of named tuples have no docstring of their own; their class tells of them."""
+    return True if type(thing).__name__ == "_tuplegetter" else None
+
+
+def _dashes(app: Any, doctree: nodes.document) -> None:
+    """Between a parameter's name and what it is."""
+    for text in [t for f in doctree.findall(nodes.field) for t in f.findall(nodes.Text)]:
+        if " -- " in text:
+            text.parent.replace(text, nodes.Text(text.replace(" -- ", " – ")))
+
+
 def restructured(lines: list[str]) -> list[str]:
     """The lines of a docstring as reStructuredText."""
     found: list[str] = []
-    section = verbatim = False
+    section, first, verbatim = "", False, False
     for line in lines:
-        indented = line.startswith("    ")
-        if line and not indented:
-            section = re.fullmatch(rf"({'|'.join(SECTIONS)}):", line) is not None
-        if indented and not section:
-            if not verbatim:
-                found += ["" if not found or not found[-1] else "", "::", ""]
-            verbatim = True
+        if line and not line.startswith(" "):
+            section = line[:-1] if line.endswith(":") and line[:-1] in SECTIONS else ""
+            first, verbatim = True, False
+            found += ["", escaped(line)] if found and found[-1].startswith(" ") else [escaped(line)]
+        elif section:
+            if first and section in ("Returns", "Yields"):
+                line = f"    : {line.strip()}"  # else a colon in it would end a type
+            first = False
+            found.append(escaped(line))
+        else:
+            if line and not verbatim:
+                found += ["", "::", ""]
+                verbatim = True
             found.append(line)
-            continue
-        if line and verbatim:
-            verbatim = False
-            found.append("")
-        found.append(line if not line or verbatim else escaped(line))
     return found
 
 
