@@ -1,8 +1,8 @@
 """What would go stale if it were written by hand: commands, recipe keys and presets.
 
-    ```{commands}      every command of the command line, with its options
-    ```{recipe-keys}   every key that --set takes
-    ```{presets}       every preset that comes along
+```{commands}      every command of the command line, with its options
+```{recipe-keys}   every key that --set takes
+```{presets}       every preset that comes along
 """
 
 from __future__ import annotations
