@@ -1,8 +1,8 @@
-"""What would go stale if it were written by hand: commands, recipe keys and presets.
+"""What would go stale if it were written by hand, as directives without arguments.
 
-```{commands}      every command of the command line, with its options
-```{recipe-keys}   every key that --set takes
-```{presets}       every preset that comes along
+commands       every command of the command line, with its options
+recipe-keys    every key that --set takes
+presets        every preset that comes along
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from abprop.run.recipe import KEYS, presets
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Three directives without arguments."""
+    """The directives."""
     for name, told in (("commands", commands), ("recipe-keys", keys), ("presets", ready)):
         app.add_directive(name, _directive(told))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

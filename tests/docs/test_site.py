@@ -15,6 +15,7 @@ from tiny import Command
 
 # Pages whose commands take a few seconds in all; the others wait for `make test-all`.
 QUICK = {"index.md", "quickstart.md"}
+TOOLS = "the site's tools are the extra `docs`"
 SOURCES, PAGES = blocks.sources(), blocks.pages()
 
 
@@ -33,6 +34,13 @@ def test_a_page_can_be_followed(
 ):
     monkeypatch.chdir(tmp_path)
     blocks.run(page, abprop)
+
+
+def test_the_five_commands_are_those_of_the_quickstart():
+    front = blocks.DOCS.joinpath("index.md").read_text("utf-8")
+    followed = [b for b in blocks.blocks(blocks.DOCS / "quickstart.md") if b.language == "bash"]
+    assert len(followed) == 5
+    assert f"```text\n{''.join(block.text for block in followed)}```" in front
 
 
 @pytest.mark.parametrize("page", SOURCES, ids=name)
@@ -59,9 +67,40 @@ def test_blocks_and_their_words(tmp_path: Path):
     assert list(blocks.commands(block.text)) == [["abprop", "fit", "x", "-n", "1"]]
 
 
+@pytest.fixture
+def extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The site's own modules can be imported."""
+    pytest.importorskip("sphinx", reason=TOOLS)
+    monkeypatch.syspath_prepend(blocks.DOCS / "extensions")
+
+
+def test_docstrings_become_pages(extensions: None):
+    from plain import restructured
+
+    text = ["A `name` and x*y.", "", "    z = a | b", "", "Args:", "    n_: how many.", ""]
+    text += ["Returns:", "    The sum: of all."]
+    assert restructured(text) == [
+        "A ``name`` and x\\*y.", "", "", "::", "", "    z = a | b", "",
+        "Args:", "    n\\_: how many.", "", "Returns:", "    : The sum: of all.",
+    ]  # fmt: skip
+
+
+def test_what_is_read_from_the_code(extensions: None):
+    import tables
+
+    from abprop.run.recipe import KEYS, presets
+
+    told, listed = tables.commands(), tables.keys()
+    commands = [c.callback.__name__ for c in tables.cli.app.registered_commands]
+    assert [name for name in commands if f"## abprop {name}\n" not in told] == []
+    assert "| `-n <int>` | how many; 64, or 1 for a map |" in told
+    assert [key for key in KEYS if f"| `{key}` |" not in listed] == []
+    assert [name for name in presets() if f"| `{name}` |" not in tables.ready()] == []
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path):
-    pytest.importorskip("furo", reason="the site's tools are the extra `docs`")
+    pytest.importorskip("furo", reason=TOOLS)
     words = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q"]
     done = subprocess.run(
         [*words, "-d", tmp_path / "trees", blocks.DOCS, tmp_path / "html"],
