@@ -67,7 +67,7 @@ def keys() -> str:
     """Markdown of all recipe keys, a table for each section."""
     lines = []
     for section, group in groupby(KEYS.items(), key=lambda item: item[0].rpartition(".")[0]):
-        lines += [f"## {section or 'of the whole run'}\n", "| key | default | |", "|---|---|---|"]
+        lines += [f"## {section or 'the whole run'}\n", "| key | default | |", "|---|---|---|"]
         for key, field in group:
             default = "" if field.default in (None, "") else f"`{field.default}`"
             lines.append(f"| `{key}` | {default} | {_cell(field.description or '')} |")
