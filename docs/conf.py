@@ -19,7 +19,11 @@ smartquotes = False  # options begin with two hyphens
 highlight_language = "text"
 
 myst_heading_anchors = 3
-suppress_warnings = ["misc.highlighting_failure"]
+
+# A link that leads nowhere is an error, but for types of libraries, whose pages are elsewhere.
+nitpicky = True
+strangers = r"(torch|numpy|collections|pathlib|typing)\..*|Tensor|abprop\.\w+\.\w+\.\w+"
+nitpick_ignore_regex = [(r"py:.*", strangers)]
 myst_enable_extensions = ["deflist"]
 
 autodoc_member_order = "bysource"

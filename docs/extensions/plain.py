@@ -31,6 +31,8 @@ def setup(app: Any) -> dict[str, bool]:
 
 def _docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = restructured(lines)
+    if what in ("attribute", "property") and lines:
+        lines[0] = f": {lines[0]}"  # else a colon in it would end a type
 
 
 def _skipped(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
@@ -58,6 +60,8 @@ def restructured(lines: list[str]) -> list[str]:
             if first and section in ("Returns", "Yields"):
                 line = f"    : {line.strip()}"  # else a colon in it would end a type
             first = False
+            if section == "Attributes":  # a space between names would make the first a type
+                line = re.sub(r"^ {4}\w+(, \w+)+:", lambda m: m[0].replace(", ", "/"), line)
             found.append(escaped(line))
         else:
             if line and not verbatim:
