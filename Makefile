@@ -16,10 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constrain
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check bench papers clean
+.PHONY: help setup demo test test-all check docs bench papers clean
 
 help:
-	@echo "make setup | demo | test | test-all | check | bench | papers | clean"
+	@echo "make setup | demo | test | test-all | check | docs | bench | papers | clean"
 
 setup: $(STAMP)
 
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
 	@echo "installing torch and abprop into $(VENV) (a minute or two)"
 	@$(PIP) $(TORCH_FLAGS) torch
-	@$(PIP) -e '.[dev]'
+	@$(PIP) -e '.[dev,docs]'
 	@touch $@
 	@echo "ready: $(BIN)/abprop --help"
 
@@ -51,6 +51,11 @@ check: setup
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@$(BIN)/python tests/test_imports.py
 
+# Warnings are errors; nothing is downloaded.
+docs: setup
+	@$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 bench: setup
 	@$(BIN)/abprop bench
 
@@ -58,5 +63,5 @@ papers: setup
 	@$(BIN)/python papers/run.py
 
 clean: # leaves .venv and every run alone
-	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build dist docs/_build .pytest_cache .ruff_cache .hypothesis
 	@find src tests papers benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -45,10 +45,11 @@ class Run(Learned):
 
         Args:
             n: how many; 64 for vector latents, 1 for maps and videos.
-            size, seed: lengths of a map's signal (height, width); another seed, other signals.
+            size: lengths of a map's signal (height, width).
+            seed: another one, other signals.
             tile: signals of a map whose opposite edges fit.
-            seconds: length of a sound; else SECONDS.
-            frames: length of a video; else FRAMES.
+            seconds: length of a sound; 10 if None.
+            frames: length of a video; 120 if None.
         """
         model, noise = self.model, Noise(seed, "draws")
         one = model.network.stationary or self.kind.moves
@@ -80,7 +81,7 @@ class Run(Learned):
         """A new sound as it is made, block by block, float32 (C, t) at `rate`.
 
         Args:
-            seconds: its length; else SECONDS.
+            seconds: its length; 10 if None.
             seed, draw: another one, another sound; a longer one begins like a shorter one.
         """
         seconds = SECONDS if seconds is None else seconds
@@ -102,7 +103,7 @@ class Run(Learned):
         """A new video as it is made, block by block, (C, t, H, W) in data units and dtype.
 
         Args:
-            frames: its length; else FRAMES.
+            frames: its length; 120 if None.
             seed, draw: another one, another video; a longer one begins like a shorter one.
         """
         frames = whole("frames (--frames)", FRAMES if frames is None else frames, 1)
