@@ -34,7 +34,7 @@ LADDER = (
     ("evaluate",),
     ("learning",),
     ("run",),
-    ("estimators", "export"),
+    ("estimators", "export", "hub"),
     ("report",),
     ("explore",),
     ("app",),

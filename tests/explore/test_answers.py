@@ -114,7 +114,7 @@ def test_a_larger_picture_is_cropped(texture: Path, tmp_path: Path):
     grey = np.arange(200 * 300).reshape(200, 300) % 256
     Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "large.png")
     one = complete.cropped(shown.opened(run, str(tmp_path / "large.png")))
-    assert one.shape == (1, 128, 128)
+    assert one.shape == (1, 64, 64)
 
 
 # Rows -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from abprop import hub
 from abprop.app.progress import on_screen
 from abprop.errors import UserError, unknown
 from abprop.learning import Clock
@@ -71,6 +72,10 @@ class Run(_Run):
 
         return export(self, path)
 
+    def push(self, name: str, *, private: bool = False) -> str:
+        """Upload to the Hugging Face Hub; see `abprop.hub.push`."""
+        return hub.push(self, name, private=private)
+
     def report(self) -> Path:
         """Write report.html into the run directory again; returns its path."""
         from abprop.report.pages import write_report
@@ -90,7 +95,7 @@ def load(
     """A run from its directory, at its best checkpoint.
 
     Args:
-        folder: the run directory.
+        folder: the run directory, or one on the Hugging Face Hub, "hf://NAMESPACE/NAME".
         data: where its data are now, a path or an array, if not where the recipe says.
         operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
@@ -100,6 +105,8 @@ def load(
     Raises:
         UserError: it is not a run, or none of its checkpoints is whole.
     """
+    if hub.is_address(folder):
+        folder = hub.fetched(folder)
     found = _load(folder, data=data, operator=operator, device=device, last=last, say=say)
     return Run(**{field.name: getattr(found, field.name) for field in fields(found)})
 

@@ -149,6 +149,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     commands.report: "report runs/mine",
     commands.export: "export runs/mine -o model.onnx",
     commands.explore: "explore runs/mine",
+    commands.push: "push runs/mine hf://me/mine",
     commands.keys: "keys train.",
     commands.demo: "demo --run runs/demo",
     commands.bench: "bench --json",

@@ -13,7 +13,9 @@ from abprop.errors import UserError
 from abprop.say import counted
 
 Source = Annotated[str | None, typer.Argument(help="folder, zip or file; default: the run's data")]
-RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
+RunDir = Annotated[
+    Path, typer.Argument(metavar="RUN", help="a run directory, or hf://NAMESPACE/NAME")
+]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="one file, or a folder")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe key")]
 Data = Annotated[str | None, typer.Option(help="where the run's data are now")]
@@ -48,7 +50,7 @@ def sample(
     device: Device = None,
 ) -> None:
     """New signals from the learned prior."""
-    from abprop.run import load
+    from abprop.app.api import load
 
     fitted = load(run, device=device, say=say)
     suffix = fitted.streamed(seconds, frames)
@@ -83,7 +85,7 @@ def reconstruct(
     device: Device = None,
 ) -> None:
     """The nearest signals the generator can make."""
-    from abprop.run import load
+    from abprop.app.api import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or ())
@@ -99,7 +101,7 @@ def interpolate(
     device: Device = None,
 ) -> None:
     """A sheet between four examples; over the plane of latents when there are two."""
-    from abprop.run import load
+    from abprop.app.api import load
 
     fitted = load(run, device=device, say=say)
     if fitted.plane and ids is None:
@@ -118,8 +120,8 @@ def embed(
     device: Device = None,
 ) -> None:
     """Latents as .csv or .npz, one row for each example, with its name."""
+    from abprop.app.api import load
     from abprop.files.tables import save_latents
-    from abprop.run import load
 
     fitted = load(run, data=data, device=device, say=say)
     given = None if source is None else fitted.given(source, set_ or ())
@@ -149,7 +151,7 @@ def recover(
 
     Or whole signals of which measurements are known alone: --measure, --operator.
     """
-    from abprop.run import load
+    from abprop.app.api import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals, sensor = fitted.asked(source, set_ or (), masks, hide, measure, operator)
@@ -176,7 +178,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
-    from abprop.run import load
+    from abprop.app.api import load
 
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
@@ -195,8 +197,10 @@ def info(
     as_json: Json = False,
 ) -> None:
     """What a run directory or a source of data holds."""
-    if (Path(what) / "recipe.toml").exists():
-        from abprop.run import load
+    from abprop.hub import is_address
+
+    if is_address(what) or (Path(what) / "recipe.toml").exists():
+        from abprop.app.api import load
 
         facts = load(what, last=True, say=say).info()
     else:
@@ -236,8 +240,8 @@ def export(
     Its input is z, (batch, *latent), its output x in data units; the batch is free, and so are the
     cells of a map.
     """
+    from abprop.app.api import load
     from abprop.export import export as write
-    from abprop.run import load
 
     say(f"decoder: {write(load(run, device=device, say=say), out)}")
 
@@ -249,10 +253,22 @@ def explore(
     device: Device = None,
 ) -> None:
     """A page to play with: sliders, paint what to complete, any size; on this machine alone."""
+    from abprop.app.api import load
     from abprop.explore import explore as serve
-    from abprop.run import load
 
     serve(load(run, data=data, device=device, say=say), port, say=say)
+
+
+def push(
+    run: RunDir,
+    name: Annotated[str, typer.Argument(help="hf://NAMESPACE/NAME, or NAMESPACE/NAME")],
+    private: Annotated[bool, typer.Option("--private", help="if it is new: not for all")] = False,
+) -> None:
+    """Upload a run to the Hugging Face Hub, with a card; neither its data nor its report."""
+    from abprop.app.api import load
+    from abprop.hub import push as upload
+
+    say(f"pushed: {upload(load(run, say=say), name, private=private)}")
 
 
 def keys(

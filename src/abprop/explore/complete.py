@@ -23,7 +23,9 @@ from abprop.run import Run
 
 DRAWS, SHOWN = 16, 4
 ASKED = 8  # pictures with a hole for that
-LARGEST = 128  # pixels of a side that is completed here of a larger picture
+LARGEST = (
+    64  # pixels of a side that is completed here of a larger picture: chains of a map are slow
+)
 PAINT = "#ff00ff"
 
 
