@@ -469,7 +469,7 @@ def test_ctrl_c_is_not_a_crash(faces: Path, abprop: Command, monkeypatch: pytest
     def pressed(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("abprop.run.load", pressed)
+    monkeypatch.setattr("abprop.app.api.load", pressed)
     done = abprop("info", faces)
     assert done.code == 3 and done.err.startswith("abprop: stopped")
 
@@ -478,7 +478,7 @@ def test_a_bug_is_a_bug(faces: Path, abprop: Command, monkeypatch: pytest.Monkey
     def broken(*args: object, **options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("abprop.run.load", broken)
+    monkeypatch.setattr("abprop.app.api.load", broken)
     with pytest.raises(ZeroDivisionError):
         abprop("info", faces)
 

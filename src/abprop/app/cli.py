@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from abprop.app import commands
-from abprop.app.commands import Hide, Json, Masks, Sets, print_json, say
+from abprop.app.commands.options import Hide, Json, Masks, Sets, print_json, say
 from abprop.errors import UserError
 
 EXIT_BUG, EXIT_USER, EXIT_STOPPED = 1, 2, 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +89,6 @@ def opened(run: Run, path: str) -> Signals:
 def told(answer: Callable[..., Any]) -> Callable[..., Any]:
     """What the user can mend becomes a line on the page."""
 
-    @functools.wraps(answer)
     def asked(*values: Any) -> Any:
         try:
             return answer(*values)

@@ -6,6 +6,8 @@ these directions stays as it was drawn.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 
 from abprop import tasks
-from abprop.explore.shown import told, view
+from abprop.explore.shown import View, told, view
 from abprop.noise import Noise
 from abprop.run import Run
 
@@ -30,16 +32,46 @@ def fits(run: Run) -> bool:
     return not run.model.network.stationary and view(run) is not None
 
 
+@dataclass(frozen=True)
+class Sliders:
+    """What the sliders of a run mean: `along` (K, d) are their directions of z."""
+
+    run: Run
+    along: torch.Tensor
+    shown: View
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The prior's mean, (d,)."""
+        return np.zeros(self.along.shape[1], np.float32)
+
+    def moved(self, z: np.ndarray, *values: float) -> Any:
+        """f of z with other coordinates."""
+        found = self.shown.values(self.run.decode(placed(self.along, z, values)[None])[0])
+        return found if len(found) > 1 else found[0]  # one output takes no list
+
+    def begun(self, z: np.ndarray) -> list[Any]:
+        """z, its coordinates, and f(z)."""
+        signal = self.run.decode(z[None])[0]
+        return [z, *coordinates(self.along, z), *self.shown.values(signal)]
+
+    def draw(self, seed: int) -> list[Any]:
+        """Another draw from the prior, the next seed before it."""
+        z = tasks.draw(self.run.model, 1, Noise(seed, "draws"))[0].cpu().numpy()
+        return [seed + 1, *self.begun(z)]
+
+    def learned(self, row: float) -> list[Any]:
+        """A training example's z."""
+        return self.begun(self.run.z[min(int(row), len(self.run.names) - 1)].cpu().numpy())
+
+
 def tab(run: Run, page: gr.Blocks) -> None:
     """The tab, within the page."""
-    along, shares = (
-        part.cpu()
-        for part in tasks.directions(run.model, SLIDERS, Noise(run.recipe.seed, "directions"))
-    )
-    shown = view(run)
+    noise, shown = Noise(run.recipe.seed, "directions"), view(run)
+    along, shares = (part.cpu() for part in tasks.directions(run.model, SLIDERS, noise))
     assert shown is not None
-    mean = np.zeros(along.shape[1], np.float32)
-    z, seed = gr.State(mean), gr.State(0)
+    asked = Sliders(run, along, shown)
+    z, seed = gr.State(asked.mean), gr.State(0)
     with gr.Row():
         with gr.Column():
             gr.Markdown(WORDS)
@@ -53,29 +85,14 @@ def tab(run: Run, page: gr.Blocks) -> None:
                 middle, drawn = gr.Button("The mean"), gr.Button("A draw")
             last = max(1, len(run.names) - 1)
             example = gr.Slider(0, last, 0, step=1, label="a training example")
-
-    def moved(z: np.ndarray, *values: float) -> Any:
-        found = shown.values(run.decode(placed(along, z, values)[None])[0])
-        return found if len(found) > 1 else found[0]  # one output takes no list
-
-    def begun(z: np.ndarray) -> list[Any]:
-        return [z, *coordinates(along, z), *shown.values(run.decode(z[None])[0])]
-
-    def draw(seed: int) -> list[Any]:
-        z = tasks.draw(run.model, 1, Noise(seed, "draws"))[0].cpu().numpy()
-        return [seed + 1, *begun(z)]
-
-    def learned(row: int) -> list[Any]:
-        return begun(run.z[min(int(row), len(run.names) - 1)].cpu().numpy())
-
     state = [z, *sliders, *outputs]
     quick: Any = {"show_progress": "hidden", "trigger_mode": "always_last"}
     for slider in sliders:
-        slider.input(told(moved), [z, *sliders], outputs, **quick)
-    middle.click(told(lambda: begun(mean)), None, state, **quick)
-    drawn.click(told(draw), seed, [seed, *state], **quick)
-    example.input(told(learned), example, state, **quick)
-    page.load(lambda: begun(mean), None, state)
+        slider.input(told(asked.moved), [z, *sliders], outputs, **quick)
+    middle.click(told(partial(asked.begun, asked.mean)), None, state, **quick)
+    drawn.click(told(asked.draw), seed, [seed, *state], **quick)
+    example.input(told(asked.learned), example, state, **quick)
+    page.load(partial(asked.begun, asked.mean), None, state)
 
 
 def coordinates(along: torch.Tensor, z: np.ndarray) -> list[float]:

@@ -1,41 +1,28 @@
-"""The commands on a run or on data; `cli` registers them. Heavy imports wait inside them."""
+"""The commands on a run or on data. Heavy imports wait inside them."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from abprop.app.commands.options import (
+    Data,
+    Device,
+    Hide,
+    Json,
+    Masks,
+    Measure,
+    Out,
+    RunDir,
+    Sets,
+    Source,
+    print_json,
+    say,
+)
 from abprop.errors import UserError
 from abprop.say import counted
-
-Source = Annotated[str | None, typer.Argument(help="folder, zip or file; default: the run's data")]
-RunDir = Annotated[
-    Path, typer.Argument(metavar="RUN", help="a run directory, or hf://NAMESPACE/NAME")
-]
-Out = Annotated[Path | None, typer.Option("-o", "--out", help="one file, or a folder")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe key")]
-Data = Annotated[str | None, typer.Option(help="where the run's data are now")]
-Device = Annotated[
-    str | None, typer.Option(help="auto, cuda, mps or cpu; if not given, what it was learned on")
-]
-Masks = Annotated[
-    str | None, typer.Option(help="what is hidden (white, True): a folder, file or file.npz:key")
-]
-Hide = Annotated[str | None, typer.Option(metavar="RULE", help="hide by a rule: P.5, M20, ...")]
-Measure = Annotated[
-    str | None,
-    typer.Option(metavar="RULE", help="seen through measurements: down:4, blur:2, ..."),
-]
-Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
-
-
-def say(line: str) -> None:
-    """Tell the user something; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def sample(
@@ -230,122 +217,9 @@ def report(run: RunDir, data: Data = None) -> None:
     say(f"report: {write_report(run, data)}")
 
 
-def export(
-    run: RunDir,
-    out: Annotated[Path, typer.Option("-o", "--out", help="model.onnx, or model.pt2")],
-    device: Device = None,
-) -> None:
-    """Write the decoder alone, for onnxruntime (.onnx) or torch.export.load (.pt2).
-
-    Its input is z, (batch, *latent), its output x in data units; the batch is free, and so are the
-    cells of a map.
-    """
-    from abprop.app.api import load
-    from abprop.export import export as write
-
-    say(f"decoder: {write(load(run, device=device, say=say), out)}")
-
-
-def explore(
-    run: RunDir,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="7860 or a free one")] = None,
-    data: Data = None,
-    device: Device = None,
-) -> None:
-    """A page to play with: sliders, paint what to complete, any size; on this machine alone."""
-    from abprop.app.api import load
-    from abprop.explore import explore as serve
-
-    serve(load(run, data=data, device=device, say=say), port, say=say)
-
-
-def push(
-    run: RunDir,
-    name: Annotated[str, typer.Argument(help="hf://NAMESPACE/NAME, or NAMESPACE/NAME")],
-    private: Annotated[bool, typer.Option("--private", help="if it is new: not for all")] = False,
-) -> None:
-    """Upload a run to the Hugging Face Hub, with a card; neither its data nor its report."""
-    from abprop.app.api import load
-    from abprop.hub import push as upload
-
-    say(f"pushed: {upload(load(run, say=say), name, private=private)}")
-
-
-def keys(
-    prefix: Annotated[str, typer.Argument(help="only keys that begin so, e.g. train.")] = "",
-) -> None:
-    """Every key of a recipe, for --set: its default and what it means."""
-    from abprop.errors import unknown
-    from abprop.run.recipe import KEYS
-
-    found = {key: field for key, field in KEYS.items() if key.startswith(prefix)}
-    if not found:
-        raise unknown("key", prefix, KEYS)
-    for key, field in found.items():
-        default = "" if field.default is None else str(field.default)
-        print(f"{key:22} {default:8} {field.description}")
-
-
-def demo(
-    run: Annotated[Path, typer.Option(help="where the runs go")] = Path("runs/demo"),
-) -> None:
-    """Learn digits and a texture in a few minutes; ends with a report to look at."""
-    from abprop.app.demo import demo as show
-
-    show(run, say)
-
-
-def bench(
-    as_json: Json = False,
-    runs: Annotated[int, typer.Option(min=1, help="interleaved runs; medians are told")] = 5,
-) -> None:
-    """How fast this machine learns, against the textbook way on the same network."""
-    from abprop.app.bench import bench as measure
-    from abprop.app.screen import show_facts
-
-    result = measure(runs, say)
-    if as_json:
-        print_json(result)
-    else:
-        show_facts(result)
-
-
-def verify(
-    as_json: Json = False,
-    seeds: Annotated[int, typer.Option(min=1, help="how many, from 0")] = 5,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="a picture of the calibration")
-    ] = None,
-) -> None:
-    """Whether chains sample what they say, on this machine, against known answers; minutes."""
-    from abprop.app.screen import show_verified
-    from abprop.machine import cores
-    from abprop.report.calibration import check_picture, draw_ranks
-    from abprop.verify import summary
-    from abprop.verify import verify as check
-
-    if out is not None:
-        check_picture(out)
-    result = summary(check(range(seeds), processes=cores(), say=say))
-    if as_json:
-        print_json(result)
-    else:
-        show_verified(result)
-    if out is not None:
-        draw_ranks(out, seeds)
-        say(f"calibration: {out}")
-    if not result["passed"]:
-        raise typer.Exit(1)
-
-
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
     say(fitted.write(x, path, names))
 
 
 def _sheet(fitted: Any, stem: str) -> Path:
     return fitted.folder / "samples" / f"{stem}{fitted.suffix}"
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    print(json.dumps(value))
