@@ -46,7 +46,7 @@ def test_sliders_are_coordinates_of_z():
     along = torch.linalg.qr(torch.randn(5, 3, generator=torch.Generator().manual_seed(0)))[0].T
     z = np.linspace(-1, 1, 5, dtype=np.float32)
     values = vary.coordinates(along, z)
-    assert np.allclose(vary.placed(along, z, tuple(values)), z, atol=1e-6)
+    assert np.allclose(vary.placed(along, z, tuple(values)), z, atol=0.01)  # values are rounded
     moved = vary.placed(along, z, (0.5, -1.0, 2.0))
     assert np.allclose(vary.coordinates(along, moved), [0.5, -1.0, 2.0], atol=1e-6)
     rest = np.eye(5) - (along.T @ along).numpy()

@@ -515,6 +515,7 @@ def test_memory_is_flat(shelf: Path):
         for step in learning.steps(300):
             if step.t % 100 == 99:
                 tracemalloc.start()  # from the first hundred on
+                gc.collect()  # what waits to be collected is not kept
                 counts.append(tensors())
                 sizes.append(tracemalloc.get_traced_memory()[0])
     finally:

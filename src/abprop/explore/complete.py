@@ -122,7 +122,7 @@ def prepared(run: Run, pictures: Signals) -> Posterior:
     veil = np.where(hole & (veil == OBSERVED), np.uint8(ASIDE), veil)
     found = run.posterior(some.become(some.values, veil, some.names), DRAWS)
     assert isinstance(found, Posterior)
-    return replace(found, chunk=DRAWS)  # the chains of one picture: a larger chunk is padding
+    return replace(found, chunk=DRAWS)  # of one picture: more would be padding
 
 
 def completed(

@@ -97,7 +97,8 @@ def tab(run: Run, page: gr.Blocks) -> None:
 
 def coordinates(along: torch.Tensor, z: np.ndarray) -> list[float]:
     """Those of z along each direction, within the sliders' range."""
-    return (along @ torch.from_numpy(z)).clamp(-EXTENT, EXTENT).tolist()
+    found = (along @ torch.from_numpy(z)).clamp(-EXTENT, EXTENT)
+    return [round(value, 2) for value in found.tolist()]
 
 
 def placed(along: torch.Tensor, z: np.ndarray, values: tuple[float, ...]) -> np.ndarray:

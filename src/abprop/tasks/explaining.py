@@ -289,10 +289,10 @@ def _chains(
     """Latents of `draws` chains of each example, (B K, *latent_shape)."""
     model, few = model.at_sigma(law.sigma), torch.arange(len(seen), device=seen.device)
     grid = grid_over(model, size) if model.network.stationary else None
-    start = model.mean_latent(len(seen), grid)
-    z, _ = solve(model, seen, law.A, start=start, steps=TO_START, chunk=chunk)
+    start, own = model.mean_latent(len(seen), grid), 1 if len(seen) == 1 else chunk  # no padding
+    z, _ = solve(model, seen, law.A, start=start, steps=TO_START, chunk=own)
     metric = Metric.plain(z, 0.1 * law.sigma)
-    calibrate(model, seen, law.A, z, metric, noise[few * draws], chunk=chunk)
+    calibrate(model, seen, law.A, z, metric, noise[few * draws], chunk=own)
     rows = few.repeat_interleave(draws)
     state, _ = infer(
         model,
