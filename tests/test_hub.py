@@ -87,6 +87,13 @@ def test_on_the_command_line(server: Hub, faces: Path, tmp_path: Path):
     done = command("sample", "hf://me/mine", "-n", "4", "-o", "s.npy")
     assert done.returncode == 0, done.stderr
     assert (np.load(tmp_path / "s.npy") == load(faces).sample(4)).all()
+    done = command("embed", "hf://me/mine")  # where no -o is given: into the copy here
+    assert (
+        done.returncode == 0
+        and (tmp_path / "abprop").resolve() in Path(done.stderr.rpartition(": ")[2].strip()).parents
+    )
+    done = command("report", "hf://me/mine")
+    assert done.returncode == 0, done.stderr
     done = command("push", faces, "me/other", token="refused")
     assert done.returncode == 2 and done.stderr.count("abprop: ") == 1, done.stderr
     assert "Traceback" not in done.stderr

@@ -28,9 +28,13 @@ ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 SAMPLES = "samples"  # the card's picture, where there is one
 
 
-def is_address(name: object) -> bool:
-    """Whether this names a run on the Hub; a path made of it has lost a slash."""
-    return str(name).startswith(("hf://", "hf:/"))
+def local(run: str | Path) -> Path:
+    """The folder of a run; of one on the Hub, that of its copy here.
+
+    Raises:
+        UserError: see `fetched`.
+    """
+    return fetched(run) if _is_address(run) else Path(run)
 
 
 def fetched(name: object) -> Path:
@@ -63,7 +67,7 @@ def push(run: Run, name: str, *, private: bool = False) -> str:
     Raises:
         UserError: a bad name, no right to write there, or no connection.
     """
-    repository, revision = _address(name if is_address(name) else f"hf://{name}")
+    repository, revision = _address(name if _is_address(name) else f"hf://{name}")
     hub = _hub()
     with tempfile.TemporaryDirectory() as folder, _one_line(f"hf://{repository}"):
         _gathered(run, Path(folder), repository)
@@ -74,6 +78,10 @@ def push(run: Run, name: str, *, private: bool = False) -> str:
             commit_message=f"abprop run at iteration {run.step}",
         )  # fmt: skip
     return f"hf://{repository}" + (f"@{revision}" if revision else "")
+
+
+def _is_address(name: object) -> bool:
+    return str(name).startswith("hf:/")  # a path made of it has lost a slash
 
 
 def _address(name: object) -> tuple[str, str | None]:
@@ -113,10 +121,10 @@ def _gathered(run: Run, folder: Path, repository: str) -> None:
     shutil.copytree(run.folder / step, folder / step)
     for name in ("recipe.toml", "metrics.jsonl"):
         shutil.copyfile(run.folder / name, folder / name)
-    if run.suffix == ".png":
-        run.write(run.sample(None if not run.model.network.stationary else 1),
-                  folder / f"{SAMPLES}.png", None)  # fmt: skip
-    write_text(folder / "README.md", card(run, repository, (folder / f"{SAMPLES}.png").exists()))
+    pictured = run.suffix == ".png" and not run.kind.moves
+    if pictured:
+        run.write(run.sample(), folder / f"{SAMPLES}.png")
+    write_text(folder / "README.md", card(run, repository, pictured))
 
 
 def card(run: Run, repository: str, pictured: bool = False) -> str:

@@ -105,9 +105,9 @@ def load(
     Raises:
         UserError: it is not a run, or none of its checkpoints is whole.
     """
-    if hub.is_address(folder):
-        folder = hub.fetched(folder)
-    found = _load(folder, data=data, operator=operator, device=device, last=last, say=say)
+    found = _load(
+        hub.local(folder), data=data, operator=operator, device=device, last=last, say=say
+    )
     return Run(**{field.name: getattr(found, field.name) for field in fields(found)})
 
 

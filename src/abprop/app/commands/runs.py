@@ -77,7 +77,7 @@ def reconstruct(
     fitted = load(run, data=data, device=device, say=say)
     signals = fitted.given(source, set_ or ())
     x = fitted.reconstruct(signals)
-    _write(fitted, x, out or run / "samples" / "reconstructed", list(signals.names))
+    _write(fitted, x, out or fitted.folder / "samples" / "reconstructed", list(signals.names))
 
 
 def interpolate(
@@ -114,7 +114,7 @@ def embed(
     given = None if source is None else fitted.given(source, set_ or ())
     z = fitted.embed(given)
     names = fitted.names if given is None else given.names
-    path = out or run / "samples" / "z.csv"
+    path = out or fitted.folder / "samples" / "z.csv"
     save_latents(path, names, z)
     say(f"{counted(len(z), 'latent', 'latents')}: {path}")
 
@@ -145,7 +145,11 @@ def recover(
     answer = fitted.recovered(signals, draws=draws, sensor=sensor, progress=say)
     from abprop.report.recovered import write_answer
 
-    say(write_answer(fitted, signals, answer, out or run / "samples" / "recovered", sensor))
+    say(
+        write_answer(
+            fitted, signals, answer, out or fitted.folder / "samples" / "recovered", sensor
+        )
+    )
 
 
 def evaluate(
@@ -184,12 +188,13 @@ def info(
     as_json: Json = False,
 ) -> None:
     """What a run directory or a source of data holds."""
-    from abprop.hub import is_address
+    from abprop.hub import local
 
-    if is_address(what) or (Path(what) / "recipe.toml").exists():
+    folder = local(what)
+    if (folder / "recipe.toml").exists():
         from abprop.app.api import load
 
-        facts = load(what, last=True, say=say).info()
+        facts = load(folder, last=True, say=say).info()
     else:
         from abprop.sources import read
 
@@ -211,10 +216,11 @@ def info(
 
 def report(run: RunDir, data: Data = None) -> None:
     """Write RUN/report.html again, as fit does at its end."""
+    from abprop.hub import local
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(run, data)}")
+    say(f"report: {write_report(local(run), data)}")
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
