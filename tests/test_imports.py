@@ -34,7 +34,7 @@ LADDER = (
     ("evaluate",),
     ("learning",),
     ("run",),
-    ("estimators", "export", "hub"),
+    ("estimators", "export", "hub", "bench"),
     ("report",),
     ("explore",),
     ("app",),

@@ -1,4 +1,4 @@
-"""Results on the screen: errors, facts and checks as tables on stdout."""
+"""Results on the screen: errors, speed and checks as tables on stdout."""
 
 from __future__ import annotations
 
@@ -48,12 +48,6 @@ def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:
     _show(table)
 
 
-def show_facts(facts: Mapping[str, Any]) -> None:
-    """Name and value, a line each."""
-    for key, value in facts.items():
-        print(f"{key:36} {value:.4g}" if isinstance(value, float) else f"{key:36} {value}")
-
-
 def show_verified(result: Mapping[str, Any]) -> None:
     """The checks of `verify`, a row for each kernel and case."""
     from rich.table import Table
@@ -67,6 +61,35 @@ def show_verified(result: Mapping[str, Any]) -> None:
             table.add_row(name, row["kernel"], row["case"], value, bound, seeds, style=style)
     _show(table)
     print("passed" if result["passed"] else "FAILED")
+
+
+def show_bench(result: Mapping[str, Any]) -> None:
+    """What `bench` measured, a row for each net; and what the machine can do."""
+    from rich.table import Table
+
+    step = ("step\nms", "\nGFLOP/s", "of\npeak", "over\ntextbook")
+    table = Table("\nnet", "\nbatch", *step, "iteration\nms", "\npasses", "memory\nMB", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, net in result["nets"].items():
+        one, whole = net["step"], net["iteration"]
+        table.add_row(
+            name, str(net["batch"]), f"{one['ms']:.1f}", f"{one['gflops']:.1f}",
+            f"{one['share_of_peak']:.0%}", f"{one['over_textbook']:.2f}",
+            f"{whole['ms']:.1f}", f"{whole['passes']:.1f}", f"{net['memory_bytes'] / 1e6:.0f}",
+        )  # fmt: skip
+    _show(table)
+    amx = "AMX" if result["has_amx"] else "no AMX"
+    print(
+        f"{result['device']}, {counted(result['threads'], 'thread', 'threads')}, {amx}: "
+        f"{result['peak_float32']:.0f} GFLOP/s in float32, {result['peak_bf16']:.0f} in bfloat16, "
+        f"copies {result['copy']:.1f} GB/s"
+    )
+    chosen = {net["precision"]: [] for net in result["nets"].values()}
+    for name, net in result["nets"].items():
+        chosen[net["precision"]].append(name)
+    words = "; ".join(f"{name} for {', '.join(nets)}" for name, nets in chosen.items())
+    print(f"fastest: {words}; medians of {counted(result['runs'], 'run', 'runs')}")
 
 
 def console_of(**kind: Any) -> Console:
@@ -95,7 +118,7 @@ def _show(table: Table) -> None:
 
 def _show_lines(console: Console, table: Table) -> None:
     """Title; then for each row its name, and below it the other columns, a line each."""
-    _, *keys = (str(column.header) for column in table.columns)
+    _, *keys = (" ".join(str(column.header).split()) for column in table.columns)
     width = max(map(len, keys))
     console.soft_wrap = True
     if table.title:
