@@ -72,14 +72,16 @@ def test_the_keys_of_earlier_versions_tell_of_faces():
 def test_ratios_are_those_within_a_run():
     """The second run is beside a busy program: ten times as slow, in all it measures."""
     fitting = Fitting(SMALL, CPU, torch.float32)
-    one = 16 * flops.step(fitting.learning.model.network)
+    one, whole = 10**9, 7 * 10**9
     able = Rates(4.0 * one, 10.0 * one, 1.0)
     slow = Rates(0.4 * one, 1.0 * one, 0.1)
     laps = [Lap(0.6, 0.2, 1.2, able), Lap(6.0, 2.0, 12.0, slow), Lap(0.8, 0.2, 1.6, able)]
-    told = Entrant("face64", SMALL, torch.float32, 7, fitting, quiet, laps).told()
+    told = Entrant("face64", SMALL, torch.float32, 7, fitting, quiet, (one, whole), laps).told()
     assert told["step"]["ms"] == 200 and told["textbook"]["ms"] == 800
     assert told["step"]["share_of_peak"] == pytest.approx(0.5)
+    assert told["step"]["gflops"] == pytest.approx(5)
     assert told["step"]["over_textbook"] == pytest.approx(3)
+    assert told["iteration"]["share_of_peak"] == pytest.approx(7 / 12)
     assert told["iteration"]["passes"] == pytest.approx(6)
     assert told["memory_bytes"] == 7
 

@@ -23,7 +23,7 @@ FIRST = "face64"  # whose step was all that earlier versions measured
 
 
 class Lap(NamedTuple):
-    """One run of one net: seconds, and the machine's rates just before.
+    """One run of one net: seconds, and the machine's rates in between.
 
     Attributes:
         textbook, step: of one Langevin step.
@@ -46,6 +46,7 @@ class Entrant:
         memory: bytes that the process grew by at most, from nothing to the first iteration's end.
         fitting: ours.
         textbook: one step of the textbook's.
+        operations: FLOPs of a step and of an iteration, of the whole batch.
         laps: one for each run.
     """
 
@@ -55,6 +56,7 @@ class Entrant:
     memory: int
     fitting: Fitting
     textbook: Callable[[], object]
+    operations: tuple[int, int]
     laps: list[Lap] = field(default_factory=list)
 
     @classmethod
@@ -66,30 +68,30 @@ class Entrant:
             "auto", where, lambda dtype: network(net, where, dtype), rows, clock=clock
         )
         fitting, memory = peak(lambda: Fitting(net, where, dtype), where)
-        z = fitting.learning.latents.z.clone()
-        plain = textbook.langevin(network(net, where, torch.float32), fitting.batch.y, z)
+        f, z = network(net, where, torch.float32), fitting.learning.latents.z.clone()
+        plain = textbook.langevin(f, fitting.batch.y, z)
         plain()
-        return cls(name, net, dtype, memory, fitting, plain)
+        operations = rows * flops.step(f), rows * flops.iteration(f, fitting.steps)
+        return cls(name, net, dtype, memory, fitting, plain, operations)
 
     def run(self, able: Machine) -> None:
         """One more lap."""
-        where, clock, rates = able.where, able.clock, able.rates()
+        where, clock = able.where, able.clock
         plain = seconds(self.textbook, where, clock)
+        rates = able.rates()  # in the middle: what a busy program does does not last
         visit = seconds(self.fitting.visit, where, clock)
         whole = seconds(self.fitting.iterate, where, clock)
         self.laps.append(Lap(plain, visit / self.fitting.steps, whole, rates))
 
     def told(self) -> dict[str, Any]:
         """Medians over the laps; ratios are those within a lap."""
-        laps, f = self.laps, self.fitting.learning.model.network
-        rows, steps = len(self.fitting.batch.ids), self.fitting.steps
-        one, all_ = rows * flops.step(f), rows * flops.iteration(f, steps)
+        laps, (one, whole) = self.laps, self.operations
         return {
-            "batch": rows,
+            "batch": len(self.fitting.batch.ids),
             "latent": self.net.latent,
             "shape": list(self.net.shape),
             "precision": _name(self.dtype),
-            "steps": steps,
+            "steps": self.fitting.steps,
             "memory_bytes": self.memory,
             "textbook": _timed([lap.textbook for lap in laps], one),
             "step": _timed([lap.step for lap in laps], one)
@@ -97,9 +99,9 @@ class Entrant:
                 "share_of_peak": _median(one / lap.step / lap.rates.peak for lap in laps),
                 "over_textbook": _median(lap.textbook / lap.step for lap in laps),
             },
-            "iteration": _timed([lap.iteration for lap in laps], all_)
+            "iteration": _timed([lap.iteration for lap in laps], whole)
             | {
-                "share_of_peak": _median(all_ / lap.iteration / lap.rates.peak for lap in laps),
+                "share_of_peak": _median(whole / lap.iteration / lap.rates.peak for lap in laps),
                 "passes": _median(lap.iteration / lap.step for lap in laps),
             },
         }

@@ -25,7 +25,7 @@ from abprop.operators import Identity, Mask, Operator, for_many
 class Observations(Protocol):
     """A tensor, or what reads one row by row."""
 
-    def __getitem__(self, rows: Tensor) -> Tensor: ...
+    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
 
 class Operators(Protocol):
