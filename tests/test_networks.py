@@ -136,30 +136,25 @@ def test_no_answer_of_a_bfloat16_network_is_rounded_to_bfloat16(latent, signal) 
     canvases: list[torch.Tensor] = []
     finish = fast._finish
     fast._finish = lambda canvas, z: (canvases.append(canvas), finish(canvas, z))[1]  # type: ignore
-    x, pullback = fast.freeze()(z)
     told = fast(z)
-    for canvas in canvases:
-        assert canvas.dtype == torch.float32
-        assert (canvas == canvas.bfloat16()).float().mean() < 0.05
+    (canvas,) = canvases
+    assert canvas.dtype == torch.float32
+    assert (canvas == canvas.bfloat16()).float().mean() < 0.05
     if exact(z).numel() > 1000:
-        assert len(x.unique()) > 256 and len(told.unique()) > 256
-    torch.testing.assert_close(told, x, rtol=1e-5, atol=1e-5)
+        assert len(told.unique()) > 256
+
+
+@pytest.mark.parametrize("latent, signal", FORMS)
+def test_inference_in_bfloat16_is_off_by_its_rounding(latent, signal) -> None:
+    exact, fast = conv(latent, signal, torch.float32), conv(latent, signal, torch.bfloat16)
+    z = torch.randn(3, *latent, generator=torch.Generator().manual_seed(0))
+    told, (x, pullback) = fast(z).detach(), fast.freeze()(z)
+    assert (x - told).square().mean().sqrt() < 2**-8 * told.abs().max().clamp_min(1)
     v = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     expected = exact.freeze()(z)[1](v)
     # Where hidden units are near 0 rounding turns their sign, and what passes through them.
     alike = torch.cosine_similarity(pullback(v).flatten(), expected.flatten(), dim=0)
     assert alike > 0.95
-
-
-def test_the_last_layer_takes_its_gradient_unrounded() -> None:
-    f = conv((4,), (1, 16, 16), torch.bfloat16)
-    z, seen = torch.randn(2, 4), []
-    down = f._down
-    f._down = lambda g, w, rim: (seen.append((g, w)), down(g, w, rim))[1]  # type: ignore
-    x, pullback = f.freeze()(z)
-    pullback(torch.randn_like(x))
-    assert [g.dtype for g, _ in seen] == [torch.float32, *[torch.bfloat16] * (len(seen) - 1)]
-    assert all(g.dtype == w.dtype for g, w in seen) and len(seen) > 1
 
 
 @pytest.mark.parametrize(

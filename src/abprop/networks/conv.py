@@ -9,7 +9,7 @@ stages double time and space, the others space alone, frame by frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,14 +18,11 @@ from torch import Tensor, nn
 from abprop.errors import UserError
 from abprop.networks.base import Frozen, Generator, Pullback, padded
 from abprop.networks.levels import Levels
+from abprop.networks.stages import Stage, Through, channels_last, usual
 
 SLOPE = 0.2
 EDGE = 0.95  # where the tanh still has a slope to learn from
 FINER = 0.1  # variance that factors of a finer scale add at first, to about 1
-
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
-_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}  # by number of axes
 
 
 class ConvGenerator(Generator):
@@ -37,8 +34,10 @@ class ConvGenerator(Generator):
         signal_shape: (C, *size).
         channels: width of the finest hidden layer; doubled at each coarser one, up to 8 times.
         levels: scales at which the factors of a map enter (see `levels`).
-        dtype: precision of the convolutions (weights stay as they are, and so does the last layer);
-            bfloat16 is 2 to 4 times as fast where the processor knows it well.
+        dtype: precision of the convolutions (weights stay as they are, and answers are at least
+            float32); bfloat16 is 2 to 4 times as fast where the processor knows it well.
+        forms: how each layer is computed, two letters up and down (see `stages`); None: as is
+            usually fast.
 
     Raises:
         UserError: the latent's form does not fit the signal.
@@ -52,6 +51,7 @@ class ConvGenerator(Generator):
         channels: int = 32,
         levels: int = 1,
         dtype: torch.dtype = torch.float32,
+        forms: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.latent_shape, self.signal_shape, self.dtype = latent_shape, signal_shape, dtype
@@ -68,6 +68,8 @@ class ConvGenerator(Generator):
         self.finer = nn.ParameterList(torch.empty(n, k) for n in widths[1 : self.levels.count])
         self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
         doubled = [self.dims if i < self.stages else self.dims - self.axes for i in range(depth)]
+        self.layers = [self._stage(n, last=i == depth - 1) for i, n in enumerate(doubled)]
+        self.forms = tuple(forms or usual(outs, self.dims))
         self.weights = nn.ParameterList(
             torch.empty(a, b, *(4,) * n) for a, b, n in zip(widths, outs, doubled, strict=True)
         )
@@ -96,36 +98,41 @@ class ConvGenerator(Generator):
         """
         coarse, *finer = self.levels.split(z)
         h = F.leaky_relu(self._expand(coarse), SLOPE)
-        for i, (w, b) in enumerate(zip(self.weights[:-1], self.biases[:-1], strict=True)):
-            h = F.leaky_relu(self._enter(self._up(h, self._cast(w), b), finer, i), SLOPE)
-        return self._finish(self._last(h, *self._last_weights()), z)
+        for i in range(len(self.layers) - 1):
+            h = F.leaky_relu(self._enter(self._up(i, self.dtype)(h), finer, i), SLOPE)
+        # An answer has no steps that can be seen, or heard: the last layer is at least float32.
+        wide = torch.promote_types(self.dtype, torch.float32)
+        return self._finish(self._up(-1, wide)(h.to(wide)), z)
 
     @torch.no_grad()
     def freeze(self) -> Frozen:
-        """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place."""
-        weights = [self._cast(w) for w in self.weights[:-1]]
-        final, last = self._cast(self.weights[-1], self.wide), self._last_weights()
+        """z -> (x, pullback) for fixed weights: no graph, no weight gradients, in place.
+
+        All layers in `dtype`: rounding x to it is far below the noise that x is compared under.
+        """
+        count = len(self.layers)
+        ups = [self._up(i, self.dtype) for i in range(count)]
+        downs = [self._down(i, self.dtype) for i in range(count)]
         dense, entries = padded(self.dense), [padded(w) for w in self.finer]
 
         @torch.no_grad()
         def run(z: Tensor) -> tuple[Tensor, Pullback]:
             coarse, *finer = self.levels.split(z)
             hidden = [F.leaky_relu_(self._expand(coarse), SLOPE)]
-            for i, (w, b) in enumerate(zip(weights, self.biases[:-1], strict=True)):
-                h = self._enter(self._up(hidden[-1], w, b), finer, i)
-                hidden.append(F.leaky_relu_(h, SLOPE))
-            canvas = self._last(hidden[-1], *last)
+            for i, up in enumerate(ups[:-1]):
+                hidden.append(F.leaky_relu_(self._enter(up(hidden[-1]), finer, i), SLOPE))
+            canvas = ups[-1](hidden[-1])
             x = self._finish(canvas, z)
 
             @torch.no_grad()
             def pullback(v: Tensor) -> Tensor:
-                g = self._down(self._unfinish(v, x, canvas), final, rim=1).to(self.dtype)
+                g = downs[-1](self._unfinish(v, x, canvas))
                 parts: list[Tensor] = []
-                for i, w in reversed([*enumerate(weights)]):
+                for i in reversed(range(count - 1)):
                     g = _unrelu(g, hidden[i + 1])
                     if i < len(entries):
                         parts.insert(0, self._contract(g, entries[i]))
-                    g = self._down(g, w, rim=2)
+                    g = downs[i](g)
                 return self.levels.join([self._contract(_unrelu(g, hidden[0]), dense), *parts])
 
             return x, pullback
@@ -145,13 +152,20 @@ class ConvGenerator(Generator):
         self.dense.copy_(self.dense @ root)
 
     # The layers, and their transposes. The dense layer keeps z's precision: rounding z to bfloat16
-    # would leave steps smaller than 2^-9 |z| without effect. The last layer is at least float32: 8
-    # bits of an answer would be steps that can be seen, and heard.
+    # would leave steps smaller than 2^-9 |z| without effect.
 
-    @property
-    def wide(self) -> torch.dtype:
-        """Precision of the last layer."""
-        return torch.promote_types(self.dtype, torch.float32)
+    def _stage(self, doubled: int, *, last: bool) -> Stage:
+        """A layer that doubles so many axes; of a map's axes all but the last layer pad nowhere."""
+        folded = self.axes if doubled < self.dims else 0
+        maps = self.axes - folded if doubled else 0
+        return Stage((1 if last else 2,) * maps + (1,) * (doubled - maps), folded)
+
+    def _up(self, i: int, dtype: torch.dtype) -> Through:
+        w = channels_last(self.weights[i].to(dtype))
+        return self.layers[i].up(w, self.biases[i], self.forms[i][0])
+
+    def _down(self, i: int, dtype: torch.dtype) -> Through:
+        return self.layers[i].down(channels_last(self.weights[i].to(dtype)), self.forms[i][1])
 
     def _expand(self, z: Tensor) -> Tensor:
         h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)
@@ -170,53 +184,13 @@ class ConvGenerator(Generator):
         part = finer[i][(..., *(slice(rim, n - rim) for n in finer[i].shape[2:]))]
         return h + F.linear(part.movedim(1, -1), self.finer[i]).to(h.dtype).movedim(-1, 1)
 
-    def _up(self, h: Tensor, w: Tensor, b: Tensor, rim: int = 2) -> Tensor:
-        """A stage, `rim` the padding along the axes of the map that it doubles."""
-        axes = w.ndim - 2
-        if axes == 0:
-            return (h @ padded(w))[..., : w.shape[1]] + b.to(w.dtype)
-        if axes < h.ndim - 2:
-            return _unfolded(self._up(self._folded(h), w, b), len(h))
-        return _UP[axes](h, w, b.to(w.dtype), stride=2, padding=self._padding(axes, rim))
-
-    def _down(self, g: Tensor, w: Tensor, rim: int) -> Tensor:
-        axes = w.ndim - 2
-        if axes == 0:
-            return (g @ padded(w.T))[..., : len(w)]
-        if axes < g.ndim - 2:
-            return _unfolded(self._down(self._folded(g), w, rim), len(g))
-        return _CONV[axes](g, w, stride=2, padding=self._padding(axes, rim))
-
-    def _padding(self, axes: int, rim: int) -> tuple[int, ...]:
-        maps = axes - self.dims + self.axes  # 0 where those of the map are folded away
-        return (rim,) * maps + (1,) * (axes - maps)
-
-    def _folded(self, x: Tensor) -> Tensor:
-        """(B, C, *map, *rest) -> (B map, C, *rest)."""
-        return x.movedim(1, 1 + self.axes).flatten(0, self.axes)
-
-    def _last_weights(self) -> tuple[Tensor, Tensor]:
-        w, b = self.weights[-1], self.biases[-1]
-        if w.ndim - 2 == 2:
-            w, b = _subpixel(w), b.repeat_interleave(4)
-        return self._cast(w, self.wide), b.to(self.wide)
-
-    def _last(self, h: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        """The last layer on its whole canvas, of which a map's outermost ring is not valid."""
-        h = h.to(w.dtype)
-        if w.ndim - 2 != 2:
-            return self._up(h, w, b, rim=1)
-        if h.ndim - 2 > 2:
-            return _unfolded(self._last(self._folded(h), w, b), len(h))
-        # Few output channels: several times faster as a plain convolution.
-        return F.pixel_shuffle(F.conv2d(h, w, b, padding=1), 2)
-
     def _finish(self, canvas: Tensor, z: Tensor) -> Tensor:
         x = canvas[(..., *self._window(canvas))].to(z.dtype)
         return torch.tanh(x) if self.dims else x  # a table has no bounded range
 
     def _unfinish(self, v: Tensor, x: Tensor, canvas: Tensor) -> Tensor:
-        g = (v * (1 - x.square()) if self.dims else v).to(self.wide)
+        g = torch.ops.aten.tanh_backward(v, x) if self.dims else v
+        g = g.to(canvas.dtype)
         if g.shape == canvas.shape:
             return g
         full = torch.zeros_like(canvas)
@@ -237,15 +211,6 @@ class ConvGenerator(Generator):
         shrink = 2 ** (self.stages + 1) - (4 if last else 2)
         along = (n * 2**self.stages - shrink for n in self.latent_shape[1:])
         return (*along, *(n * 2 ** len(self.weights) for n in self.fixed))
-
-    def _cast(self, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        layout = _FORMAT.get(w.ndim - 2, torch.preserve_format)
-        return w.to(dtype or self.dtype, memory_format=layout)
-
-
-def _unfolded(x: Tensor, batch: int) -> Tensor:
-    """(B T, C, *rest) -> (B, C, T, *rest)."""
-    return x.unflatten(0, (batch, -1)).movedim(1, 2)
 
 
 def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int]:
@@ -272,16 +237,6 @@ def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, 
             f"{latent_shape[0]}x{-(-(size[0] - 2) // 2**depth) + 2}"
         )
     return cells, depth if others else cells
-
-
-def _subpixel(w: Tensor) -> Tensor:
-    """The transposed convolution (kernel 4, stride 2, padding 1) as 3x3 weights for 4 phases.
-
-    Output 2 j + p takes tap p + 1 - 2 t of input j + t; a tap outside 0..3 is none (index 4).
-    """
-    taps = torch.tensor([[3, 1, 4], [4, 2, 0]], device=w.device)
-    w = F.pad(w, (0, 1, 0, 1))[:, :, taps][..., taps]  # (a, b, 2, 3, 2, 3)
-    return w.permute(1, 2, 4, 0, 3, 5).reshape(4 * w.shape[1], w.shape[0], 3, 3)
 
 
 def _unrelu(g: Tensor, h: Tensor) -> Tensor:
