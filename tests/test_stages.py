@@ -44,8 +44,8 @@ def test_axes_that_are_left_alone_are_further_examples(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("size", [(8,), (6, 4), (4, 6, 2)])
 def test_what_a_stage_makes_has_channels_last(size: tuple[int, ...], form: str) -> None:
-    stage, w = Stage((2,) * len(size)), random(4, 3, *(4,) * len(size))
-    made = stage.up(w, random(3), form)(random(2, 4, *size))
+    stage, w = Stage((2,) * len(size)), random(4, 3, *(4,) * len(size)).float()
+    made = stage.up(w, random(3), form)(random(2, 4, *size).float())
     assert made.movedim(1, -1).is_contiguous()
     assert stage.down(w, form)(made).movedim(1, -1).is_contiguous()
 
