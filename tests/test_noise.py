@@ -92,3 +92,20 @@ def test_where_there_are_no_doubles_numbers_are_the_cpus_rounded(
 def test_only_mps_has_no_doubles() -> None:
     told = {kind: noise.has_doubles(torch.device(kind)) for kind in ("cpu", "cuda", "meta", "mps")}
     assert told == {"cpu": True, "cuda": True, "meta": True, "mps": False}
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 2, 2)])
+def test_noise_made_ahead_is_the_same_noise(shape: tuple[int, ...]) -> None:
+    keyed = Noise(3).at(torch.tensor([4, 9, 2]), t=torch.tensor([7, 1, 0]), chain=1)
+    ahead = keyed.ahead(3)
+    for k in (0, 2, 1, 5):
+        assert torch.equal(ahead.later(k).normal(shape), keyed.later(k).normal(shape))
+    assert torch.equal(ahead.later(1).later(1).normal(shape), keyed.later(2).normal(shape))
+    assert torch.equal(ahead.later(1).later(4).normal(shape), keyed.later(5).normal(shape))
+    each = torch.tensor([1, 0, 2])
+    assert torch.equal(ahead.later(each).normal(shape), keyed.later(each).normal(shape))
+    assert torch.equal(ahead.later(2).normal(shape, 4), keyed.later(2).normal(shape, 4))
+    assert torch.equal(ahead.later(2).of("x").normal(shape), keyed.later(2).of("x").normal(shape))
+    assert torch.equal(ahead[1:].later(1).normal(shape), keyed[1:].later(1).normal(shape))
+    assert torch.equal(ahead.later(1)[1:].normal(shape), keyed[1:].later(1).normal(shape))
+    assert len(ahead.made) == 1 and ahead.made[shape].shape == (3, 3, *shape)

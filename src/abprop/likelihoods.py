@@ -84,7 +84,7 @@ class Gaussian(Likelihood):
     def score(self, y: Tensor, x: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """log p (B,) and its gradient in x, (y - x) / sigma^2."""
         residual, variance = y - x, self.sigma**2
-        squared = residual.square().flatten(1).sum(1)
+        squared = _summed(residual.square())
         log_p = -squared / (2 * variance) - 0.5 * count * torch.log(2 * math.pi * variance)
         return log_p, residual / variance
 
@@ -96,6 +96,11 @@ class Gaussian(Likelihood):
         else:  # filled in where sigma is: nothing to wait for, and in sigma's own precision
             target = torch.full_like(self.sigma, mean_square)
         self.sigma.copy_(torch.lerp(self.sigma**2, target, rate).sqrt().clamp_min(self.floor))
+
+
+def _summed(x: Tensor) -> Tensor:
+    """The sum over each example, (B,), in whatever order x lies in memory."""
+    return x.sum(tuple(range(1, x.ndim)))
 
 
 class Spectral(Likelihood):
@@ -113,7 +118,7 @@ class Spectral(Likelihood):
         k, d = self.k, RANGE * (y - x)
         excess = torch.expm1(d)
         constant = math.log(RANGE) + k * torch.log(k) - torch.lgamma(k) - k
-        return k * (d - excess).flatten(1).sum(1) + count * constant, k * RANGE * excess
+        return k * _summed(d - excess) + count * constant, k * RANGE * excess
 
 
 def spread(k: float) -> float:

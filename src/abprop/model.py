@@ -61,7 +61,8 @@ class Model(nn.Module):
         """The same, with the residual beside it."""
         x = A(self.network(z))
         log_p = self.likelihood.log_prob(y, x, A.count) + self.prior.log_prob(z)
-        return Joint(log_p, (y - x.detach()).square().flatten(1).sum(1))
+        apart = (y - x.detach()).square()
+        return Joint(log_p, apart.sum(tuple(range(1, apart.ndim))))
 
     def score(self, y: Tensor, A: Operator) -> Score:
         """z -> (log p(y, z; W) (B,), its gradient in z (B, *latent_shape)) for weights as now.

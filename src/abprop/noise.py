@@ -105,6 +105,10 @@ class Keyed:
         """Independent noise of the same chains at the same time, for another purpose."""
         return Keyed(_key(f"{self.key}/{purpose}"), self.ids, self.t, self.chain)
 
+    def ahead(self, count: int) -> Ahead:
+        """The same noise, of which that of the next `count` steps is made together."""
+        return Ahead(self, count)
+
     def bits(self, count: int, step: int = 0) -> Tensor:
         """`count` 32-bit words for each example, int64 (B, count)."""
         return self._bits(count, step).to(self.ids.device)
@@ -139,6 +143,38 @@ class Keyed:
         ids, chain, t = (v.to(home, torch.int64)[:, None] for v in (self.ids, self.chain, self.t))
         block = torch.arange(step * blocks, (step + 1) * blocks, device=ids.device)[None]
         return _words((ids, chain, t, block), self.key)
+
+
+class Ahead(Keyed):
+    """Noise whose normals are made for several steps at once, when the first are asked for.
+
+    The numbers are those of `Keyed`. A step's own are few, and making them is some hundred small
+    operations, however few they are.
+    """
+
+    def __init__(
+        self, base: Keyed, count: int, k: int = 0, made: dict[tuple[int, ...], Tensor] | None = None
+    ) -> None:
+        super().__init__(base.key, base.ids, base.t + k if k else base.t, base.chain)
+        self.base, self.count, self.k = base, count, k
+        self.made = {} if made is None else made
+
+    def later(self, k: int | Tensor) -> Keyed:
+        """See `Keyed.later`."""
+        if isinstance(k, Tensor) or self.k + k >= self.count:
+            return super().later(k)
+        return Ahead(self.base, self.count, self.k + k, self.made)
+
+    def normal(self, shape: tuple[int, ...], step: int = 0) -> Tensor:
+        """See `Keyed.normal`."""
+        if step:
+            return super().normal(shape, step)
+        if shape not in self.made:
+            base, n = self.base, self.count
+            t = base.t + torch.arange(n, device=base.t.device)[:, None]
+            whole = Keyed(base.key, base.ids.repeat(n), t.flatten(), base.chain.repeat(n))
+            self.made[shape] = whole.normal(shape).unflatten(0, (n, -1))
+        return self.made[shape][self.k]
 
 
 def _open(bits: Tensor) -> Tensor:

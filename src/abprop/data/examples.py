@@ -19,6 +19,7 @@ from torch import Tensor
 from abprop.alternate import Batch
 from abprop.data.signals import OBSERVED, Ids
 from abprop.errors import AbpropError
+from abprop.networks.stages import channels_last
 from abprop.operators import Identity, Mask, Operator, for_many
 
 
@@ -75,12 +76,10 @@ class Examples:
     def batch(self, rows: Tensor | None = None, device: torch.device | str = "cpu") -> Batch:
         """Some of the examples, or all of them, on a device.
 
-        Pictures are channels-last in memory, as the network makes them.
+        Channels are last in memory, as the network makes them.
         """
         rows = torch.arange(len(self)) if rows is None else rows
-        y = self.y[rows]
-        layout = torch.channels_last if y.ndim == 4 else torch.preserve_format
-        y = y.to(device, memory_format=layout)
+        y = channels_last(self.y[rows].to(device))
         return Batch(self.ids[rows].to(device), y, self.A[rows].to(device))
 
     def first(self, count: int) -> Examples:

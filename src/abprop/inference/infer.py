@@ -53,7 +53,7 @@ def infer(
     parts = []
     for rows, n in chunks(len(y), chunk, state.z.device):
         score, some = model.score(y[rows], A[rows]), State(*(v[rows] for v in state))
-        now = noise[rows].later(some.age)
+        now = noise[rows].later(some.age).ahead(steps + 1)
         part, info = _visit(kernel, score, some, metric, steps, now, look)
         parts.append([v[:n] for v in (*part, *info)])
     whole = [torch.cat(values) for values in zip(*parts, strict=True)]

@@ -45,13 +45,24 @@ class Metric:
         """u = z / scale, for latents like z (B, k, ...)."""
         return cls(scale * torch.eye(z.shape[1], dtype=z.dtype, device=z.device))
 
+    @property
+    def root(self) -> Tensor:
+        """L (k, k)."""
+        return self._root
+
+    @root.setter
+    def root(self, root: Tensor) -> None:
+        self._root = root
+        # L^T and L with columns of zeros, so that rows of a product have bits of their own.
+        self._padded = tuple(F.pad(m, (0, -len(m) % 16)) for m in (root.T, root))
+
     def push(self, u: Tensor) -> Tensor:
         """L u, like z."""
-        return _rows_times(u, self.root.T)
+        return _times(u, self._padded[0], len(self.root))
 
     def pull(self, grad: Tensor) -> Tensor:
         """L^T grad: a gradient in z becomes one in u."""
-        return _rows_times(grad, self.root)
+        return _times(grad, self._padded[1], len(self.root))
 
     @torch.no_grad()
     def update(self, bent: Tensor) -> None:
@@ -87,8 +98,6 @@ class Metric:
         return Metric(self.root.to(device), self.looks)
 
 
-def _rows_times(v: Tensor, matrix: Tensor) -> Tensor:
-    """Every position's channels times a (k, k) matrix; padded, so that rows have their own bits."""
-    k = matrix.shape[1]
-    out = v.movedim(1, -1) @ F.pad(matrix, (0, -k % 16))
-    return out[..., :k].movedim(-1, 1)
+def _times(v: Tensor, matrix: Tensor, k: int) -> Tensor:
+    """Every position's channels times a matrix of k columns and zeros beside them."""
+    return (v.movedim(1, -1) @ matrix)[..., :k].movedim(-1, 1)
