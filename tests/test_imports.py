@@ -23,7 +23,7 @@ LADDER = (
     ("inference",),
     ("latents",),
     ("alternate",),
-    ("checkpoint", "machine"),
+    ("checkpoint", "machine", "rehearsal"),
     ("files",),
     ("data",),
     ("starts",),

@@ -1,116 +1,20 @@
-"""Devices, precision by measurement, memory and what a container leaves."""
+"""Devices, memory and what a container leaves."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
-from torch import Tensor
 
 from abprop import machine
 from abprop.errors import UserError
-from abprop.networks import ConvGenerator, Frozen, LinearGenerator, Pullback
 
 CPU = torch.device("cpu")
-
-# Precision ------------------------------------------------------------------------------------
-
-
-class Clock:
-    """A processor on which passes take as long as one says; and how many there were."""
-
-    def __init__(self, **seconds: float) -> None:
-        self.seconds, self.now, self.passes = seconds, 0.0, 0
-        self.held: set[int] = set()  # passes that another program keeps waiting
-        self.rows = 0  # of the largest
-
-    def __call__(self) -> float:
-        return self.now
-
-    def network(self, signal: tuple[int, ...]) -> Callable[[torch.dtype], ConvGenerator]:
-        """Networks whose passes this clock knows."""
-
-        def make(dtype: torch.dtype) -> ConvGenerator:
-            return Timed(self, (3,), signal, channels=4, dtype=dtype)
-
-        return make
-
-
-class Timed(ConvGenerator):
-    def __init__(self, clock: Clock, *shapes, **options) -> None:
-        super().__init__(*shapes, **options)
-        self.clock = clock
-
-    def freeze(self) -> Frozen:
-        def run(z: Tensor) -> tuple[Tensor, Pullback]:
-            self.clock.passes += 1
-            self.clock.rows = max(self.clock.rows, len(z))
-            self.clock.now += 0.1 * (self.clock.passes in self.clock.held)
-            self.clock.now += self.clock.seconds[str(self.dtype).removeprefix("torch.")]
-            return torch.zeros(len(z), *self.signal_shape), lambda v: z
-
-        return run
-
-
-@pytest.fixture
-def knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor that knows bfloat16."""
-    monkeypatch.setattr(machine, "_knows_bfloat16", lambda where: True)
-
-
-@pytest.mark.parametrize(
-    ("coarse", "chosen"),
-    [(0.5, torch.bfloat16), (0.94, torch.bfloat16), (0.96, torch.float32), (2.0, torch.float32)],
-)
-def test_auto_takes_what_is_faster_here(coarse: float, chosen: torch.dtype, knows: None) -> None:
-    clock = Clock(float32=0.01, bfloat16=0.01 * coarse)
-    found = machine.precision("auto", CPU, clock.network((1, 16, 16)), 8, clock=clock)
-    assert found == chosen and clock.passes > 6
-    assert clock.now <= 1.2 * machine.TRIAL
-
-
-def test_a_trial_of_slow_passes_ends(knows: None) -> None:
-    clock = Clock(float32=0.4, bfloat16=0.1)
-    assert machine.precision("auto", CPU, clock.network((1, 16, 16)), 8, clock=clock) == (
-        torch.bfloat16
-    )
-    assert clock.passes <= 7
-
-
-def test_a_pass_that_was_kept_waiting_does_not_count(knows: None) -> None:
-    clock = Clock(float32=0.001, bfloat16=0.0005)
-    clock.held = {1, 2, 7}
-    found = machine.precision("auto", CPU, clock.network((1, 16, 16)), 8, clock=clock)
-    assert found == torch.bfloat16 and clock.rows == 8
-
-
-@pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_what_is_given_is_not_measured(name: str, knows: None) -> None:
-    def never(dtype: torch.dtype) -> ConvGenerator:
-        raise AssertionError("a network was made")
-
-    assert machine.precision(name, CPU, never, 8) == getattr(torch, name)
-
-
-def test_tables_and_linear_networks_stay_in_float32(knows: None) -> None:
-    clock = Clock(float32=1.0, bfloat16=0.1)
-    assert machine.precision("auto", CPU, clock.network((5,)), 8, clock=clock) == torch.float32
-    linear = lambda dtype: LinearGenerator((2,), (1, 8, 8))
-    assert machine.precision("auto", CPU, linear, 8, clock=clock) == torch.float32
-    assert clock.passes == 0
-
-
-def test_where_bfloat16_is_unknown_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_knows_bfloat16", lambda where: False)
-    clock = Clock(float32=1.0, bfloat16=0.1)
-    found = machine.precision("auto", CPU, clock.network((1, 16, 16)), 8, clock=clock)
-    assert found == torch.float32 and clock.passes == 0
-
 
 # Devices --------------------------------------------------------------------------------------
 

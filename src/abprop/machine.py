@@ -1,12 +1,11 @@
-"""What the run runs on: device, precision, threads, memory, and what a container leaves of them."""
+"""What the run runs on: device, threads, memory, and what a container leaves of them."""
 
 from __future__ import annotations
 
 import math
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +13,7 @@ import psutil
 import torch
 
 from abprop.errors import UserError, unknown
-from abprop.networks import Generator, LinearGenerator
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-TRIAL = 1.0  # seconds at most, about, to find out which precision is faster
-ROUNDS = 8  # of both, in that time
-GAIN = 0.05  # of the time that bfloat16 has to save: it is the coarser one
 ROOT = Path("/")
 
 # Device ---------------------------------------------------------------------------------------
@@ -63,88 +57,6 @@ def _repeat_on_cuda() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-
-
-# Precision ------------------------------------------------------------------------------------
-
-
-def precision(
-    name: str,
-    where: torch.device,
-    make: Callable[[torch.dtype], Generator],
-    rows: int,
-    *,
-    clock: Callable[[], float] = time.perf_counter,
-) -> torch.dtype:
-    """float32 or bfloat16; auto measures which of them is faster here, for about a second.
-
-    That a processor knows bfloat16 says little: some take it apart and are slower.
-
-    Args:
-        name: auto, float32 or bfloat16.
-        where: the device.
-        make: the run's network on that device, computing in a precision.
-        rows: examples in one pass.
-        clock: seconds.
-    """
-    if name != "auto":
-        return PRECISIONS[name]
-    if not _knows_bfloat16(where):
-        return torch.float32
-    exact = make(torch.float32)
-    if isinstance(exact, LinearGenerator) or not exact.signal_shape[1:]:  # small, and of numbers
-        return torch.float32
-    coarse, fine = _timed((make(torch.bfloat16), exact), where, rows, clock)
-    return torch.bfloat16 if coarse <= (1 - GAIN) * fine else torch.float32
-
-
-def _knows_bfloat16(where: torch.device) -> bool:
-    """Whether it is worth a try: elsewhere it is emulated, which may take minutes to find out."""
-    if where.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if where.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _timed(
-    networks: tuple[Generator, ...], where: torch.device, rows: int, clock: Callable[[], float]
-) -> list[float]:
-    """Seconds of one pass of each, forward and back: the best of several, taken in turns."""
-    began, one = clock(), _pass(networks[-1], where, 1)
-    alone = math.inf
-    for _ in range(4):  # what happens once happens at the first, and any may be kept waiting
-        before = clock()
-        one()
-        alone = min(alone, clock() - before)
-        if clock() - began > TRIAL / 4:
-            break
-    rows = max(1, min(rows, int(TRIAL / (2 * ROUNDS) / max(alone, 1e-9))))
-    passes = [_pass(network, where, rows) for network in networks]
-    for step in passes:
-        step()
-    best = [math.inf] * len(passes)
-    for _ in range(ROUNDS):
-        for i, step in enumerate(passes):
-            before = clock()
-            step()
-            best[i] = min(best[i], clock() - before)
-        if clock() - began > TRIAL:
-            break
-    return best
-
-
-def _pass(network: Generator, where: torch.device, rows: int) -> Callable[[], None]:
-    frozen, random = network.freeze(), torch.Generator().manual_seed(0)
-    z = torch.randn(rows, *network.latent_shape, generator=random).to(where)
-
-    def step() -> None:
-        x, pullback = frozen(z)
-        pullback(x)
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-
-    return step
 
 
 # Threads and memory ---------------------------------------------------------------------------

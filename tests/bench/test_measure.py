@@ -13,6 +13,7 @@ from abprop.bench.measure import Entrant, Lap, bench
 from abprop.bench.nets import Fitting, Net
 from abprop.bench.rates import Rates
 from abprop.errors import UserError
+from abprop.rehearsal import Choice
 from abprop.say import quiet
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def test_by_a_clock_that_ticks():
     assert found["peak_float32"] == found["peak_bf16"] == found["peak"] == peak / 1e9
     assert found["copy"] == 2 * 1024 / 0.5 / 1e9
     for name, steps in (("face64", 5), ("texture", 1)):
-        net, f = found["nets"][name], Fitting(measure.NETS[name], CPU, torch.float32)
+        net, f = found["nets"][name], Fitting(measure.NETS[name], CPU, Choice(torch.float32))
         network = f.learning.model.network
         one, whole = 16 * flops.step(network), 16 * flops.iteration(network, steps)
         assert (net["batch"], net["steps"], net["precision"]) == (16, steps, "float32")
@@ -71,12 +72,14 @@ def test_the_keys_of_earlier_versions_tell_of_faces():
 
 def test_ratios_are_those_within_a_run():
     """The second run is beside a busy program: ten times as slow, in all it measures."""
-    fitting = Fitting(SMALL, CPU, torch.float32)
+    fitting = Fitting(SMALL, CPU, Choice(torch.float32))
     one, whole = 10**9, 7 * 10**9
     able = Rates(4.0 * one, 10.0 * one, 1.0)
     slow = Rates(0.4 * one, 1.0 * one, 0.1)
     laps = [Lap(0.6, 0.2, 1.2, able), Lap(6.0, 2.0, 12.0, slow), Lap(0.8, 0.2, 1.6, able)]
-    told = Entrant("face64", SMALL, torch.float32, 7, fitting, quiet, (one, whole), laps).told()
+    told = Entrant(
+        "face64", SMALL, Choice(torch.float32), 7, fitting, quiet, (one, whole), laps
+    ).told()
     assert told["step"]["ms"] == 200 and told["textbook"]["ms"] == 800
     assert told["step"]["share_of_peak"] == pytest.approx(0.5)
     assert told["step"]["gflops"] == pytest.approx(5)

@@ -15,6 +15,7 @@ from abprop.kinds import KINDS
 from abprop.kinds.sounds.audible import even, slower
 from abprop.kinds.sounds.sound import WINDOW
 from abprop.operators import Identity
+from abprop.rehearsal import Choice
 from abprop.run.recipe import compose, flat
 
 CPU = torch.device("cpu")
@@ -80,7 +81,7 @@ def test_a_gpu_gets_more_faces_at_once_and_all_in_one_pass():
 
 
 def test_a_visit_moves_the_chains_that_an_iteration_keeps_and_looks_at_nothing():
-    fitting = Fitting(SMALL, CPU, torch.float32)
+    fitting = Fitting(SMALL, CPU, Choice(torch.float32))
     assert len(fitting.batch.ids) == 16 and fitting.learning.chunk == 16
     before = fitting.learning.latents.z.clone()
     state, info = fitting.visit()
@@ -90,7 +91,7 @@ def test_a_visit_moves_the_chains_that_an_iteration_keeps_and_looks_at_nothing()
 
 
 def test_an_iteration_is_the_same_one_of_the_run_each_time():
-    fitting = Fitting(SMALL, CPU, torch.float32)
+    fitting = Fitting(SMALL, CPU, Choice(torch.float32))
     weights = [p.detach().clone() for p in fitting.learning.model.network.parameters()]
     age = fitting.learning.latents.state.age.clone()
     for k in (1, 2):

@@ -83,6 +83,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "checkpoint.keep": ("3", 3),
     "run.device": ("cpu", "cpu"),
     "run.precision": ("float32", "float32"),
+    "run.forms": ("dd sd", "dd sd"),
     "run.threads": ("2", 2),
 }
 
@@ -426,6 +427,7 @@ def test_a_saved_recipe_is_complete_and_explains_itself():
 
 FREE = {"checkpoint.every", "checkpoint.keep"}
 WARNED = {"train.iterations", "train.budget", "run.device", "run.precision", "run.threads"}
+WARNED |= {"run.forms"}
 
 
 @pytest.mark.parametrize("key", OTHER)

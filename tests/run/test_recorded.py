@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import FACES, TABLE, Command
 
-from abprop import machine
+from abprop import machine, rehearsal
 from abprop.errors import UserError
 from abprop.run import Layers, Progress, fit, load
 from abprop.run.directory import read_recipe
@@ -65,8 +65,8 @@ def faster(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         assert [n.dtype for n in networks] == [torch.bfloat16, torch.float32]
         return [0.5 if name == "bfloat16" else 2.0, 1.0]
 
-    monkeypatch.setattr(machine, "_knows_bfloat16", lambda where: True)
-    monkeypatch.setattr(machine, "_timed", timed)
+    monkeypatch.setattr(rehearsal, "_knows_bfloat16", lambda where: True)
+    monkeypatch.setattr(rehearsal, "_timed", timed)
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])

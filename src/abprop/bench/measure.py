@@ -16,6 +16,7 @@ from abprop.bench.nets import NETS, USUAL, Fitting, Net, network
 from abprop.bench.rates import Machine, Rates, has_amx
 from abprop.bench.timing import Clock, peak, seconds
 from abprop.errors import UserError, unknown
+from abprop.rehearsal import Choice, rehearsed
 from abprop.say import Say
 
 GIGA = 1e9
@@ -42,7 +43,7 @@ class Entrant:
     """A net that is measured.
 
     Attributes:
-        name, net, dtype: which, and the precision chosen for it.
+        name, net, choice: which, and what was found to be fastest for it.
         memory: bytes that the process grew by at most, from nothing to the first iteration's end.
         fitting: ours.
         textbook: one step of the textbook's.
@@ -52,7 +53,7 @@ class Entrant:
 
     name: str
     net: Net
-    dtype: torch.dtype
+    choice: Choice
     memory: int
     fitting: Fitting
     textbook: Callable[[], object]
@@ -64,15 +65,15 @@ class Entrant:
         """Ready to run: what happens once has happened."""
         net = NETS[name]
         rows = net.settings(where).train.batch
-        dtype = machine.precision(
-            "auto", where, lambda dtype: network(net, where, dtype), rows, clock=clock
+        choice = rehearsed(
+            "auto", None, where, lambda dtype: network(net, where, dtype), rows, clock=clock
         )
-        fitting, memory = peak(lambda: Fitting(net, where, dtype), where)
+        fitting, memory = peak(lambda: Fitting(net, where, choice), where)
         f, z = network(net, where, torch.float32), fitting.learning.latents.z.clone()
         plain = textbook.langevin(f, fitting.batch.y, z)
         plain()
         operations = rows * flops.step(f), rows * flops.iteration(f, fitting.steps)
-        return cls(name, net, dtype, memory, fitting, plain, operations)
+        return cls(name, net, choice, memory, fitting, plain, operations)
 
     def run(self, able: Machine) -> None:
         """One more lap."""
@@ -90,7 +91,8 @@ class Entrant:
             "batch": len(self.fitting.batch.ids),
             "latent": self.net.latent,
             "shape": list(self.net.shape),
-            "precision": _name(self.dtype),
+            "precision": _name(self.choice.dtype),
+            "forms": " ".join(self.choice.forms),
             "steps": self.fitting.steps,
             "memory_bytes": self.memory,
             "textbook": _timed([lap.textbook for lap in laps], one),
@@ -138,7 +140,7 @@ def bench(
     return {
         "device": where.type,
         "threads": threads,
-        "precision": _name(entrants[0].dtype),
+        "precision": _name(entrants[0].choice.dtype),
         "runs": runs,
         "has_amx": has_amx(),
         "peak_float32": _median(r.float32 for r in rates) / GIGA,

@@ -31,6 +31,7 @@ from abprop.learning import Learning, Settings, make_network
 from abprop.networks import ConvGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity
+from abprop.rehearsal import Choice
 from abprop.run.recipe import compose, settings
 
 SETTLED = 1000  # iterations, after which looks at the curvature are rare
@@ -99,16 +100,18 @@ class Fitting:
 
     Args:
         net: which.
-        where, dtype: device and precision.
+        where, choice: device, precision and forms.
     """
 
-    def __init__(self, net: Net, where: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, net: Net, where: torch.device, choice: Choice) -> None:
         plain, n = net.settings(where), prod(net.shape)
         self.steps, batch = plain.infer.steps, plain.train.batch
         y = Noise(0, "bench y").at(torch.arange(batch)).uniform(n)
         y = (2 * y - 1).float().reshape(batch, *net.shape)
         examples = Examples(y, Identity(batch, net.shape), torch.arange(batch), net.shape)
-        self.learning = Learning(plain, examples, device=where, dtype=dtype)
+        self.learning = Learning(plain, examples, device=where, dtype=choice.dtype)
+        if choice.forms:
+            self.learning.model.network.forms = choice.forms
         self.batch = examples.batch(device=where)
         self.t = next(t for t in itertools.count(SETTLED) if not due(t, self.steps))
         self.iterate()  # new chains are looked at once

@@ -2,7 +2,7 @@
 
 from abprop.learning.learning import Learning, Score
 from abprop.learning.parts import arithmetic, make_model, make_network
-from abprop.learning.plan import Clock, Plan, planned, waiting
+from abprop.learning.plan import Clock, Plan, fastest, planned, waiting
 from abprop.learning.settings import InferSettings, ModelSettings, Settings, TrainSettings
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Settings",
     "TrainSettings",
     "arithmetic",
+    "fastest",
     "make_model",
     "make_network",
     "planned",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from abprop.data import Examples
 from abprop.diagnostics import VISITS
 from abprop.errors import UserError
 from abprop.learning import parts
@@ -20,6 +21,9 @@ from abprop.learning.learning import (
     Learning,
 )
 from abprop.learning.settings import Settings
+from abprop.networks import Generator
+from abprop.networks.stages import parsed
+from abprop.rehearsal import Choice, rehearsed
 from abprop.say import Say, counted
 
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
@@ -109,6 +113,42 @@ def planned(
     many = counted(left, "iteration", "iterations")
     say(f"{many} of {seconds:.2g} s: about {work * seconds / 60:.1f} minutes")
     return Plan(count, wait, scores, threads, seconds)
+
+
+def fastest(
+    settings: Settings,
+    train: Examples,
+    where: torch.device,
+    precision: str,
+    forms: str,
+    exactly: bool,
+) -> Choice:
+    """In what precision and forms to learn; the fastest here, where they are open.
+
+    Args:
+        settings, train, where: what is learned, from what and on which device.
+        precision: float32, bfloat16 or auto.
+        forms: as a recipe says them, or auto.
+        exactly: whether runs that are asked for alike shall have the same bits: then forms are the
+            usual ones and not measured.
+    """
+    kernel, shape = settings.infer.kernel, train.signal_shape
+    if precision == "auto" and parts.arithmetic(kernel, torch.bfloat16) != torch.bfloat16:
+        precision = "float32"
+    random = torch.Generator().manual_seed(0)  # weights only have to be of a usual size
+
+    def make(dtype: torch.dtype) -> Generator:
+        network = parts.make_network(settings.model, shape, parts.arithmetic(kernel, dtype))
+        network.reset(lambda size: torch.randn(size, generator=random))
+        return network.to(where)
+
+    ways = () if exactly else None
+    if forms != "auto":
+        with torch.device("meta"):
+            layers = parts.make_network(settings.model, shape, torch.float32).layers
+        ways = parsed(forms, len(layers))
+    found = rehearsed(precision, ways, where, make, min(settings.infer.chunk, len(train)))
+    return replace(found, dtype=parts.arithmetic(kernel, found.dtype))
 
 
 def _fitting(

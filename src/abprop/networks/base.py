@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abprop.networks.levels import Levels
+from abprop.networks.stages import Stage
 
 Pullback = Callable[[Tensor], Tensor]
 Frozen = Callable[[Tensor], tuple[Tensor, Pullback]]
@@ -22,12 +22,16 @@ class Generator(nn.Module, ABC):
         signal_shape: (C, *size) of one x.
         stages: how many times a map's cell is doubled on its way to the signal.
         levels: at which scales a map's factors enter.
+        layers: those that can be computed in several forms, and
+        forms: how they are, see `stages`.
     """
 
     latent_shape: tuple[int, ...]
     signal_shape: tuple[int, ...]
     stages: int = 0
     levels: Levels
+    layers: Sequence[Stage] = ()
+    forms: tuple[str, ...] = ()
 
     @property
     def stationary(self) -> bool:
@@ -53,11 +57,3 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def fold(self, mean: Tensor, root: Tensor) -> None:
         """Absorb z = mean + root z' into the weights."""
-
-
-def padded(w: Tensor) -> Tensor:
-    """w with columns of zeros up to a multiple of 16, so that rows of g @ w have bits of their own.
-
-    With fewer columns matrix kernels choose another order of summation for the rows at the edge.
-    """
-    return F.pad(w, (0, -w.shape[1] % 16)) if w.shape[1] % 16 else w

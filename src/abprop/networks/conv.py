@@ -9,16 +9,17 @@ stages double time and space, the others space alone, frame by frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abprop.errors import UserError
-from abprop.networks.base import Frozen, Generator, Pullback, padded
+from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.levels import Levels
-from abprop.networks.stages import Stage, Through, channels_last, usual
+from abprop.networks.stages import Stage, Through, channels_last, padded, usual
 
 SLOPE = 0.2
 EDGE = 0.95  # where the tanh still has a slope to learn from
@@ -138,6 +139,17 @@ class ConvGenerator(Generator):
             return x, pullback
 
         return run
+
+    @torch.no_grad()
+    def trials(self, z: Tensor) -> Iterator[Callable[[str], Callable[[], Tensor]]]:
+        """For each layer, up and down: from a form to what computes it so, of the size of z."""
+        h = self._expand(self.levels.split(z)[0])
+        for layer, w, b in zip(self.layers, self.weights, self.biases, strict=True):
+            w, b = channels_last(w.detach().to(self.dtype)), b.detach()
+            out = layer.up(w, b, "d")(h)
+            yield lambda form, layer=layer, w=w, b=b, h=h: partial(layer.up(w, b, form), h)
+            yield lambda form, layer=layer, w=w, g=out: partial(layer.down(w, form), g)
+            h = out
 
     @torch.no_grad()
     def centre(self, mean: Tensor) -> None:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abprop.errors import UserError
-from abprop.networks.base import Frozen, Generator, Pullback, padded
+from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.levels import Levels
+from abprop.networks.stages import padded
 
 
 class LinearGenerator(Generator):

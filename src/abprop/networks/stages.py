@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from abprop.networks.base import padded
+from abprop.errors import UserError
 
 Padding = tuple[int, ...]
 Through = Callable[[Tensor], Tensor]
@@ -167,6 +167,21 @@ def usual(outs: Sequence[int], axes: int) -> tuple[str, ...]:
     return tuple("sd" if few(n) else "dd" for n in outs)
 
 
+def parsed(text: str, layers: int) -> tuple[str, ...]:
+    """Forms as a recipe says them, a word for each layer: "dd dd sd".
+
+    Raises:
+        UserError: not so many words, or of other letters.
+    """
+    words = tuple(text.split())
+    if len(words) != layers or not all(len(w) == 2 and set(w) <= set(FORMS) for w in words):
+        raise UserError(
+            f"run.forms={text}: this network has {layers} layers, so give {layers} words of two "
+            f"letters out of {', '.join(FORMS)} (up and down), or auto"
+        )
+    return words
+
+
 # Layouts --------------------------------------------------------------------------------------
 
 
@@ -223,3 +238,14 @@ def _convolved(x: Tensor, w: Tensor, b: Tensor | None, stride: int, padding: Pad
         x, w = x.unsqueeze(2), w.unsqueeze(2)
         return F.conv2d(x, w, b, (1, stride), (0, *padding)).squeeze(2)
     return (F.conv2d if w.ndim == 4 else F.conv3d)(x, w, b, stride, padding)
+
+
+# Tables ---------------------------------------------------------------------------------------
+
+
+def padded(w: Tensor) -> Tensor:
+    """w with columns of zeros up to a multiple of 16, so that rows of g @ w have bits of their own.
+
+    With fewer columns matrix kernels choose another order of summation for the rows at the edge.
+    """
+    return F.pad(w, (0, -w.shape[1] % 16)) if w.shape[1] % 16 else w

@@ -17,6 +17,8 @@ from abprop.errors import UserError
 from abprop.grammar import parse_every
 from abprop.learning import Learning, Score, arithmetic, make_model
 from abprop.model import Model
+from abprop.networks.stages import parsed
+from abprop.rehearsal import PRECISIONS
 from abprop.run.fitted import Run
 from abprop.run.recipe import (
     KEYS,
@@ -192,11 +194,13 @@ def _fitted(
     data: object,
 ) -> Run:
     name = recorded(recipe, found.meta).run.precision
-    dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS.get(name, torch.float32))
+    dtype = arithmetic(recipe.infer.kernel, PRECISIONS.get(name, torch.float32))
     shape = tuple(found.meta["data"]["shape"])
     model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
     check_fits(folder, found, model)
     model.load_state_dict(found.tensors["network"])
+    if recipe.run.forms != "auto":
+        model.network.forms = parsed(recipe.run.forms, len(model.network.layers))
     found.meta["data"]["names"] = checkpoint.names_in(found)
     run = assembled(
         folder, recipe, model.to(where), found.tensors["latents-00000"], found.meta, found.step

@@ -20,9 +20,8 @@ from abprop.errors import UserError
 from abprop.files.limits import shown
 from abprop.grammar import parse_duration
 from abprop.kinds import KINDS
-from abprop.learning import Clock, Learning, Score, arithmetic, make_network, planned
+from abprop.learning import Clock, Learning, Score, fastest, planned
 from abprop.learning.plan import OVERRUN
-from abprop.networks import Generator
 from abprop.run import metrics
 from abprop.run.directory import Saver, agreed, check_fits, newest, read_recipe, recorded
 from abprop.run.recipe import (
@@ -105,6 +104,9 @@ class Layers:
         recipe = self.over(run)
         if recipe.train.budget == run.train.budget and recipe.train.iterations is None:
             recipe = with_plan(recipe, run.train.iterations, run.train.budget)
+        moved = any(getattr(recipe.run, k) != getattr(run.run, k) for k in ("device", "precision"))
+        if moved and recipe.run.forms == run.run.forms:  # they were the fastest elsewhere
+            recipe = on_machine(recipe, forms="auto")
         return recipe
 
 
@@ -196,30 +198,17 @@ def begun(folder: Path, recipe: Recipe, signals: Signals, observed: Sensor) -> S
     """
     where = machine.device(recipe.run.device)
     parts = split(recipe, signals, observed)
-    name = _precision(recipe, parts, where)
-    dtype = arithmetic(recipe.infer.kernel, machine.PRECISIONS[name])
+    asked, dated = recipe.run, recipe.train.iterations is not None
+    choice = fastest(settings(recipe), parts.examples, where, asked.precision, asked.forms, dated)
+    name = str(choice.dtype).removeprefix("torch.")
     device = where.type if recipe.run.device == "auto" else recipe.run.device
-    recipe = on_machine(recipe, device=device, precision=name)
     seen = parts.examples, parts.unseen, parts.originals
-    learning = Learning(settings(recipe), *seen, where, dtype)
+    learning = Learning(settings(recipe), *seen, where, choice.dtype)
+    if choice.forms:
+        learning.model.network.forms = choice.forms
+    forms = " ".join(choice.forms) or "auto"
+    recipe = on_machine(recipe, device=device, precision=name, forms=forms)
     return Session(folder, recipe, learning, parts, signals)
-
-
-def _precision(recipe: Recipe, parts: Split, where: torch.device) -> str:
-    """The precision's name; where it is open, the one in which this run's network is faster."""
-    asked, model, infer = recipe.run.precision, settings(recipe).model, recipe.infer
-    if asked == "auto" and arithmetic(infer.kernel, torch.bfloat16) != torch.bfloat16:
-        return "float32"
-    random = torch.Generator().manual_seed(0)  # weights only have to be of a usual size
-
-    def make(dtype: torch.dtype) -> Generator:
-        network = make_network(model, parts.examples.signal_shape, dtype)
-        network.reset(lambda size: torch.randn(size, generator=random))
-        return network.to(where)
-
-    rows = min(infer.chunk, len(parts.examples))
-    found = machine.precision(asked, where, make, rows)
-    return str(found).removeprefix("torch.")
 
 
 def _plan(session: Session, clock: Clock, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import placed
-from abprop.run.schema import KEYS, Recipe, on_machine, settings, takes_text_only, with_plan
+from abprop.run.schema import KEYS, Recipe, settings, takes_text_only
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
 __all__ += ["changes", "check_resume", "flat", "flattened", "in_place", "only_moved", "said"]
@@ -229,7 +229,9 @@ def _toml(value: Any) -> str:
 # Resuming -------------------------------------------------------------------------------------
 
 _PLACES = ("data.source", "data.masks", "data.operator")
-MAY_CHANGE = {"train.iterations", "train.budget", "run.device", "run.precision", "run.threads"}
+MAY_CHANGE = {"train.iterations", "train.budget"} | {
+    f"run.{key}" for key in ("device", "precision", "forms", "threads")
+}
 
 
 def flattened(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -306,3 +308,27 @@ def in_place(recipe: Recipe) -> Recipe:
 def said(value: object) -> str:
     """A value for a message."""
     return "not set" if value is None else _shown(value)
+
+
+def with_plan(
+    recipe: Recipe,
+    iterations: int | None,
+    budget: str | None,
+    wait: int | None = None,
+    scores: int | None = None,
+) -> Recipe:
+    """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
+    train: dict[str, Any] = {"iterations": iterations, "budget": budget}
+    train |= {} if scores is None else {"scores": scores}
+    infer = {} if wait is None else {"wait": wait}
+    return recipe.model_copy(
+        update={
+            "train": recipe.train.model_copy(update=train),
+            "infer": recipe.infer.model_copy(update=infer),
+        }
+    )
+
+
+def on_machine(recipe: Recipe, **run: Any) -> Recipe:
+    """The recipe with some of its `run.*` keys set: what was chosen on this machine."""
+    return recipe.model_copy(update={"run": recipe.run.model_copy(update=run)})

@@ -268,6 +268,11 @@ class RunKeys(_Section):
     precision: Literal["auto", "float32", "bfloat16"] = _key(
         "auto", "arithmetic: float32, bfloat16, or auto (the faster, measured); written by fit"
     )
+    forms: Text = _key(
+        "auto",
+        "how each layer is computed: auto (the fastest, measured where there is a budget), or two "
+        "letters a layer, up and down: d direct, f channels first, s subpixel; written by fit",
+    )
     threads: Count = _key(0, "processor threads; 0: all, or one if it is faster; written by fit")
 
 
@@ -324,27 +329,3 @@ def settings(recipe: Recipe) -> Settings:
         TrainSettings(**{**train.model_dump(exclude={"budget"}), "draws": train.draws or 0.0}),
         recipe.seed,
     )
-
-
-def with_plan(
-    recipe: Recipe,
-    iterations: int | None,
-    budget: str | None,
-    wait: int | None = None,
-    scores: int | None = None,
-) -> Recipe:
-    """The recipe with both set, which `compose` would not allow: the plan, and what it is for."""
-    train: dict[str, Any] = {"iterations": iterations, "budget": budget}
-    train |= {} if scores is None else {"scores": scores}
-    infer = {} if wait is None else {"wait": wait}
-    return recipe.model_copy(
-        update={
-            "train": recipe.train.model_copy(update=train),
-            "infer": recipe.infer.model_copy(update=infer),
-        }
-    )
-
-
-def on_machine(recipe: Recipe, **run: Any) -> Recipe:
-    """The recipe with some of its `run.*` keys set: what was chosen on this machine."""
-    return recipe.model_copy(update={"run": recipe.run.model_copy(update=run)})
