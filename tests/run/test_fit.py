@@ -521,7 +521,8 @@ def test_memory_is_flat(shelf: Path):
     finally:
         tracemalloc.stop()
     assert len(counts) == 3 and len(set(counts)) == 1
-    assert sizes[-1] - sizes[0] < 100_000  # caches fill; one batch kept each time would be 1 MB
+    # Caches fill in the first hundreds; one batch kept each time would be 500 kB.
+    assert sizes[-1] - sizes[1] < 50_000
 
 
 @pytest.mark.slow
