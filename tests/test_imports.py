@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 LADDER = (
     ("errors", "noise", "say", "version"),
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
-    ("model", "residuals", "spectra"),
+    ("model", "residuals", "spectra", "replay"),
     ("inference",),
     ("latents",),
     ("alternate",),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from abprop import replay
 from abprop.inference.adapt import curved, look, steered
 from abprop.inference.base import Chain, Info, Kernel, Moved, State, expand, normal
 from abprop.inference.chunks import chunks
@@ -50,26 +53,69 @@ def infer(
         return state, Info.idle(state)
     if metric is None or kernel.step_size is not None:
         metric = Metric.plain(state.z[:1])
+    looked = _looked(kernel, state, look)
     parts = []
     for rows, n in chunks(len(y), chunk, state.z.device):
-        score, some = model.score(y[rows], A[rows]), State(*(v[rows] for v in state))
+        some = State(*(v[rows] for v in state))
         now = noise[rows].later(some.age).ahead(steps + 1)
-        part, info = _visit(kernel, score, some, metric, steps, now, look)
-        parts.append([v[:n] for v in (*part, *info)])
+        if looked is None:
+            told = _replayed(kernel, model, y[rows], A[rows], some, metric, steps, now)
+        else:
+            told = _visited(kernel, model, y[rows], A[rows], some, metric, steps, now, looked[rows])
+        parts.append([v[:n] for v in told])
     whole = [torch.cat(values) for values in zip(*parts, strict=True)]
     return State(*whole[: len(State._fields)]), Info(*whole[len(State._fields) :])
 
 
-def _visit(
+def _looked(kernel: Kernel, state: State, asked: bool) -> Tensor | None:
+    """Which chains' curvature is looked at, bool (B,); None: no one's."""
+    if kernel.step_size is not None:
+        return None
+    new = (state.axis == 0).flatten(1).all(1)  # the one place where the host waits for a GPU
+    return new | asked if asked or bool(new.any()) else None
+
+
+def _replayed(
     kernel: Kernel,
-    score: Score,
+    model: Model,
+    y: Tensor,
+    A: Operator,
     state: State,
     metric: Metric,
     steps: int,
     noise: Keyed,
-    look: bool,
-) -> tuple[State, Info]:
-    chain, axis, bent = _prepared(kernel, score, state, metric, noise, look)
+) -> Sequence[Tensor]:
+    """A visit without looks: the same each time, so that a GPU may replay a recording of it."""
+    held = replay.parts_of(A) if replay.possible(y) else None
+    if held is None:
+        return _visited(kernel, model, y, A, state, metric, steps, noise)
+    (rest, tensors), (key, keyed) = held, replay.noise_of(noise)
+    names, n = list(tensors), len(State._fields)
+
+    def work(y: Tensor, root: Tensor, *more: Tensor) -> Sequence[Tensor]:
+        there = replay.with_parts(A, dict(zip(names, more[n + 3 :], strict=True)))
+        now = State(*more[:n])
+        noise = replay.with_noise(key, more[n : n + 3])
+        return _visited(kernel, model, y, there, now, Metric(root), steps, noise)
+
+    inputs = [y, metric.root, *state, *keyed, *tensors.values()]
+    return replay.replayed(model, (kernel, steps, rest, key), work, inputs)
+
+
+def _visited(
+    kernel: Kernel,
+    model: Model,
+    y: Tensor,
+    A: Operator,
+    state: State,
+    metric: Metric,
+    steps: int,
+    noise: Keyed,
+    looked: Tensor | None = None,
+) -> Sequence[Tensor]:
+    """Fields of the state and the info after a visit."""
+    score = model.score(y, A)
+    chain, axis, bent = _prepared(kernel, score, state, metric, noise, looked)
     told: list[Moved] = []
     for k in range(steps):
         chain, moved = kernel.step(score, chain, noise.later(k))
@@ -86,24 +132,26 @@ def _visit(
         torch.where(expand(lost, axis), torch.zeros_like(axis), axis),
         state.age + steps,
     )
-    return after, Info(log_p, after.s, accepted, stable, lost, bent)
+    return (*after, *Info(log_p, after.s, accepted, stable, lost, bent))
 
 
 def _prepared(
-    kernel: Kernel, score: Score, state: State, metric: Metric, noise: Keyed, asked: bool
+    kernel: Kernel,
+    score: Score,
+    state: State,
+    metric: Metric,
+    noise: Keyed,
+    looked: Tensor | None,
 ) -> tuple[Chain, Tensor, Tensor]:
     """The chains with their step sizes; stiffest directions; random looks, NaN without any."""
     nothing = torch.full_like(state.z, torch.nan)
-    if kernel.step_size is not None:
-        s = torch.full_like(state.s, kernel.step_size)
+    if looked is None:
+        size = kernel.step_size
+        s = state.s if size is None else torch.full_like(state.s, size)
         return Chain(state.z, s, metric), state.axis, nothing
-    new = (state.axis == 0).flatten(1).all(1)
-    if not (asked or bool(new.any())):
-        return Chain(state.z, state.s, metric), state.axis, nothing
     chain = Chain(state.z, state.s, metric, *score(state.z))
     found = look(kernel, score, state, chain, noise)
     # Who was not asked for stays as it is, whatever company it is in.
-    looked = new | asked
     wide = expand(looked, state.z)
     chain = chain._replace(s=torch.where(looked, found.s, state.s))
     axis = torch.where(wide, found.axis, state.axis)

@@ -20,9 +20,10 @@ There is no batch normalisation: in training mode it couples the chains of a bat
 from collections.abc import Callable
 
 from abprop.networks.base import Frozen, Generator, Pullback
-from abprop.networks.conv import SLOPE, ConvGenerator
+from abprop.networks.conv import ConvGenerator
 from abprop.networks.levels import Levels
 from abprop.networks.linear import LinearGenerator
+from abprop.networks.stages import SLOPE
 
 
 def _linear(latent: tuple[int, ...], signal: tuple[int, ...], **hidden: object) -> Generator:

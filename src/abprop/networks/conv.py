@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from abprop.errors import UserError
+from abprop.networks import fused
 from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.levels import Levels
-from abprop.networks.stages import Stage, Through, channels_last, padded, usual
+from abprop.networks.stages import SLOPE, Stage, Through, channels_last, padded, usual
 
-SLOPE = 0.2
 EDGE = 0.95  # where the tanh still has a slope to learn from
 FINER = 0.1  # variance that factors of a finer scale add at first, to about 1
 
@@ -111,6 +111,9 @@ class ConvGenerator(Generator):
 
         All layers in `dtype`: rounding x to it is far below the noise that x is compared under.
         """
+        fast = fused.frozen(self)
+        if fast is not None:
+            return fast
         count = len(self.layers)
         ups = [self._up(i, self.dtype) for i in range(count)]
         downs = [self._down(i, self.dtype) for i in range(count)]

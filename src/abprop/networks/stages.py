@@ -29,6 +29,8 @@ from torch import Tensor
 
 from abprop.errors import UserError
 
+SLOPE = 0.2  # of the leaky ReLU between layers
+
 Padding = tuple[int, ...]
 Through = Callable[[Tensor], Tensor]
 
@@ -39,7 +41,7 @@ class Form(Protocol):
     """One way: what to make of the weights (a, b, 4, ...) once, and how to apply that."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through: ...
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through: ...
     @staticmethod
     def downward(w: Tensor, padding: Padding) -> Through: ...
 
@@ -48,7 +50,7 @@ class Direct:
     """Kernel 4, stride 2, channels last."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
         return lambda h: _transposed(channels_last(h), w, b, padding)
 
     @staticmethod
@@ -60,7 +62,7 @@ class First:
     """Kernel 4, stride 2, channels first: on some processors faster where places are few."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
         w = w.contiguous()
         return lambda h: channels_last(_transposed(h.contiguous(), w, b, padding))
 
@@ -74,8 +76,8 @@ class Subpixel:
     """Kernel 2, stride 1, between which channels and places are exchanged."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
-        v, b = channels_last(_phases(w)), b.repeat(2 ** len(padding))
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+        v, b = channels_last(_phases(w)), None if b is None else b.repeat(2 ** len(padding))
         around = tuple(2 - p for p in padding)
         inner = tuple(slice(p, -p or None) for p in around)  # half of a border is not wanted
 
@@ -101,9 +103,9 @@ class Product:
     """Of a table, which has no axes: a matrix."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
         wide = padded(w)
-        return lambda h: (h @ wide)[..., : w.shape[1]] + b
+        return lambda h: (h @ wide)[..., : w.shape[1]] + (0 if b is None else b)
 
     @staticmethod
     def downward(w: Tensor, padding: Padding) -> Through:
@@ -126,14 +128,16 @@ class Stage:
     padding: Padding
     folded: int = 0
 
-    def up(self, w: Tensor, b: Tensor, form: str) -> Through:
+    def up(self, w: Tensor, b: Tensor | None, form: str) -> Through:
         """(B, a, *n) -> (B, b, *); differentiable in w and b.
 
         Args:
-            w: (a, b, 4, ...), in the precision to compute in, as b (b,).
+            w: (a, b, 4, ...), in the precision to compute in.
+            b: (b,), or None: nothing is added.
             form: a name of `FORMS`.
         """
-        return self._over(self._form(form).upward(w, b.to(w.dtype), self.padding))
+        b = None if b is None else b.to(w.dtype)
+        return self._over(self._form(form).upward(w, b, self.padding))
 
     def down(self, w: Tensor, form: str) -> Through:
         """The transpose: (B, b, *) -> (B, a, *n)."""
@@ -215,9 +219,8 @@ def to_channels(x: Tensor) -> Tensor:
 def _phases(w: Tensor) -> Tensor:
     """(a, b, 4, ...) -> v (2^dims b, a, 2, ...), places before b."""
     dims = w.ndim - 2
-    taps = torch.tensor([2, 0, 3, 1], device=w.device)  # [r, u] -> r + 2 - 2 u
-    for i in range(dims):
-        w = w.index_select(2 + 2 * i, taps).unflatten(2 + 2 * i, (2, 2))
+    for axis in range(2, 2 + 2 * dims, 2):  # tap r + 2 (1 - u) -> [r, u]
+        w = w.unflatten(axis, (2, 2)).flip(axis).transpose(axis, axis + 1)
     order = [2 + 2 * i for i in range(dims)] + [1, 0] + [3 + 2 * i for i in range(dims)]
     return w.permute(order).flatten(0, dims)
 

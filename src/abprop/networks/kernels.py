@@ -1,0 +1,107 @@
+"""The kernels of `fused`, in Triton. Channels are last in memory.
+
+P. Tillet, H. T. Kung, D. Cox: Triton: An Intermediate Language and Compiler for Tiled Neural
+Network Computations, MAPL 2019.
+"""
+
+# pyright: reportMissingImports=false, reportIndexIssue=false
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from abprop.networks.stages import SLOPE
+
+BLOCK = 1024  # numbers of a program that goes over all of them
+ROWS = 128  # places of a tile
+
+
+def activate(h: Tensor, b: Tensor) -> Tensor:
+    """leaky_relu(h + b) in place of h; b (C,) belongs to the innermost numbers in memory."""
+    n = h.numel()
+    _activate[(triton.cdiv(n, BLOCK),)](h, b, n, len(b), SLOPE, BLOCK)
+    return h
+
+
+def finish(h: Tensor, taps: Tensor, b: Tensor) -> Tensor:
+    """x = tanh(up(h) + b), float32 (B, C, 2 N, 2 M).
+
+    Args:
+        h: (B, a, N, M).
+        taps: (a, 16 C), tap by tap, C innermost.
+        b: (C,).
+    """
+    batch, a, n, m = h.shape
+    parts = h.permute(0, 2, 3, 1).reshape(-1, a) @ taps
+    x = torch.empty(batch, 2 * n, 2 * m, len(b), device=h.device)
+    count = x.numel()
+    _finish[(triton.cdiv(count, BLOCK),)](parts, b, x, count, n, m, len(b), BLOCK)
+    return x.permute(0, 3, 1, 2)
+
+
+def begin(v: Tensor, x: Tensor, back: Tensor, h: Tensor) -> Tensor:
+    """leaky'(h) * down((1 - x^2) v), bfloat16 like h (B, a, N, M).
+
+    Args:
+        v, x: (B, C, 2 N, 2 M), float32.
+        back: (64, a): taps, C innermost, and zeros.
+        h: what the last layer took.
+    """
+    v, x = (t.contiguous(memory_format=torch.channels_last) for t in (v, x))
+    batch, a, n, m = h.shape
+    g = torch.empty_like(h)
+    count = batch * n * m
+    _begin[(triton.cdiv(count, ROWS),)](v, x, back, h, g, count, n, m, x.shape[1], a, SLOPE, ROWS)
+    return g
+
+
+@triton.jit
+def _activate(h, b, n, C, SLOPE: tl.constexpr, BLOCK: tl.constexpr):
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = i < n
+    value = tl.load(h + i, mask=inside).to(tl.float32) + tl.load(b + i % C, mask=inside)
+    tl.store(h + i, tl.where(value > 0, value, SLOPE * value), mask=inside)
+
+
+@triton.jit
+def _finish(parts, b, x, count, N, M, C: tl.constexpr, BLOCK: tl.constexpr):
+    e = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = e < count
+    k = e % C
+    right = e // C % (2 * M)
+    down = e // (C * 2 * M) % (2 * N)
+    one = e // (C * 4 * M * N)
+    total = tl.load(b + k, mask=inside)
+    for step in tl.static_range(4):  # taps t = (Y + 1) % 2 and t + 2, likewise along the other axis
+        t = (down + 1) % 2 + 2 * (step // 2)
+        s = (right + 1) % 2 + 2 * (step % 2)
+        i = (down + 1 - t) // 2
+        j = (right + 1 - s) // 2
+        there = inside & (down + 1 >= t) & (i < N) & (right + 1 >= s) & (j < M)
+        place = ((one * N + i) * M + j) * (16 * C) + (4 * t + s) * C + k
+        total += tl.load(parts + place, mask=there, other=0.0).to(tl.float32)
+    tl.store(x + e, 2 * tl.sigmoid(2 * total) - 1, mask=inside)
+
+
+@triton.jit
+def _begin(v, x, back, h, g, count, N, M, C: tl.constexpr, A: tl.constexpr,
+           SLOPE: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
+    r = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    inside = r < count
+    one, i, j = r // (N * M), r // M % N, r % M
+    c = tl.arange(0, 64)
+    t, s, k = c // (4 * C), c // C % 4, c % C
+    down, right = 2 * i[:, None] + t[None] - 1, 2 * j[:, None] + s[None] - 1
+    there = inside[:, None] & (c < 16 * C)[None] & (down >= 0) & (right >= 0)
+    there = there & (down < 2 * N) & (right < 2 * M)
+    place = ((one[:, None] * 2 * N + down) * 2 * M + right) * C + k[None]
+    here = tl.load(x + place, mask=there, other=0.0)
+    u = tl.load(v + place, mask=there, other=0.0) * (1 - here * here)
+    a = tl.arange(0, A)
+    w = tl.load(back + c[:, None] * A + a[None])
+    found = tl.dot(u.to(tl.bfloat16), w)
+    at = r[:, None] * A + a[None]
+    passed = tl.load(h + at, mask=inside[:, None], other=1.0) > 0
+    tl.store(g + at, tl.where(passed, found, SLOPE * found), mask=inside[:, None])
