@@ -101,9 +101,7 @@ class ConvGenerator(Generator):
         h = F.leaky_relu(self._expand(coarse), SLOPE)
         for i in range(len(self.layers) - 1):
             h = F.leaky_relu(self._enter(self._up(i, self.dtype)(h), finer, i), SLOPE)
-        # An answer has no steps that can be seen, or heard: the last layer is at least float32.
-        wide = torch.promote_types(self.dtype, torch.float32)
-        return self._finish(self._up(-1, wide)(h.to(wide)), z)
+        return self._finish(self._up(-1, self.wide)(h.to(self.wide)), z)
 
     @torch.no_grad()
     def freeze(self) -> Frozen:
@@ -144,15 +142,22 @@ class ConvGenerator(Generator):
         return run
 
     @torch.no_grad()
-    def trials(self, z: Tensor) -> Iterator[Callable[[str], Callable[[], Tensor]]]:
-        """For each layer, up and down: from a form to what computes it so, of the size of z."""
+    def trials(self, z: Tensor) -> Iterator[Callable[[str], Callable[[], object]]]:
+        """For each layer, up and down: from a form to what computes it so, of the size of z.
+
+        The last layer goes up in both precisions that it is computed in.
+        """
         h = self._expand(self.levels.split(z)[0])
-        for layer, w, b in zip(self.layers, self.weights, self.biases, strict=True):
-            w, b = channels_last(w.detach().to(self.dtype)), b.detach()
-            out = layer.up(w, b, "d")(h)
-            yield lambda form, layer=layer, w=w, b=b, h=h: partial(layer.up(w, b, form), h)
-            yield lambda form, layer=layer, w=w, g=out: partial(layer.down(w, form), g)
-            h = out
+        for i, layer in enumerate(self.layers):
+            precisions = {self.dtype, self.wide if layer is self.layers[-1] else self.dtype}
+            yield partial(self._trial, i, [h.to(dtype) for dtype in precisions])
+            h = self._up(i, self.dtype)(h)
+            yield lambda form, i=i, g=h: partial(self._down(i, self.dtype, form), g)
+
+    @torch.no_grad()
+    def _trial(self, i: int, inputs: Sequence[Tensor], form: str) -> Callable[[], object]:
+        ups = [self._up(i, h.dtype, form) for h in inputs]
+        return lambda: [up(h) for up, h in zip(ups, inputs, strict=True)]
 
     @torch.no_grad()
     def centre(self, mean: Tensor) -> None:
@@ -175,12 +180,18 @@ class ConvGenerator(Generator):
         maps = self.axes - folded if doubled else 0
         return Stage((1 if last else 2,) * maps + (1,) * (doubled - maps), folded)
 
-    def _up(self, i: int, dtype: torch.dtype) -> Through:
-        w = channels_last(self.weights[i].to(dtype))
-        return self.layers[i].up(w, self.biases[i], self.forms[i][0])
+    @property
+    def wide(self) -> torch.dtype:
+        """Precision in which answers are finished: no steps that can be seen, or heard."""
+        return torch.promote_types(self.dtype, torch.float32)
 
-    def _down(self, i: int, dtype: torch.dtype) -> Through:
-        return self.layers[i].down(channels_last(self.weights[i].to(dtype)), self.forms[i][1])
+    def _up(self, i: int, dtype: torch.dtype, form: str = "") -> Through:
+        w = channels_last(self.weights[i].to(dtype))
+        return self.layers[i].up(w, self.biases[i], form or self.forms[i][0])
+
+    def _down(self, i: int, dtype: torch.dtype, form: str = "") -> Through:
+        w = channels_last(self.weights[i].to(dtype))
+        return self.layers[i].down(w, form or self.forms[i][1])
 
     def _expand(self, z: Tensor) -> Tensor:
         h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)

@@ -8,6 +8,8 @@
     subpixel    out[2 m + r] = v[r, 0] h[m - 1] + v[r, 1] h[m],   v[r, u] = w[r + 2 - 2 u]:
                 a convolution with kernel 2 to 2^dims b channels, which then become places; down,
                 places become channels, and a convolution with kernel 2
+    taps        one product h -> w[t] h[m] for all t, laid over each other; down, all entries under
+                a cell side by side, and one product
 
 All do the same multiplications. Which is fastest differs by factors between processors, widths and
 precisions, so it is measured (`machine.rehearsed`). Everywhere else channels come last in memory.
@@ -19,7 +21,8 @@ Convolutional Neural Network, CVPR 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -99,6 +102,57 @@ class Subpixel:
         return down
 
 
+class Taps:
+    """One product to all taps of a cell, which are then laid over each other."""
+
+    @staticmethod
+    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+        matrix, (a, c) = w.movedim(1, -1).flatten(1), w.shape[:2]
+
+        def up(h: Tensor) -> Tensor:
+            batch, size = len(h), h.shape[2:]
+            parts = (h.movedim(1, -1).reshape(-1, a) @ matrix).reshape(batch, *size, -1)
+            out = parts.new_zeros(batch, *(m for n in size for m in (n + 1, 2)), c)
+            for corner, part in _corners(parts, len(size)):
+                windows = [v for s, n in zip(corner, size, strict=True)
+                           for v in (slice(s, s + n), slice(None))]  # fmt: skip
+                out[(slice(None), *windows)] += part
+            out = out.reshape(batch, *(2 * n + 2 for n in size), c).movedim(-1, 1)
+            out = out[(..., *(slice(p, -p or None) for p in padding))]
+            return out if b is None else out + b.reshape(-1, *(1,) * len(size))
+
+        return up
+
+    @staticmethod
+    def downward(w: Tensor, padding: Padding) -> Through:
+        matrix, c = w.movedim(1, -1).flatten(1).T.contiguous(), w.shape[1]
+        rim = [n for p in reversed(padding) for n in (p, p)]
+
+        def down(g: Tensor) -> Tensor:
+            g = F.pad(g, rim).movedim(1, -1)
+            batch, size = len(g), [n // 2 - 1 for n in g.shape[1:-1]]
+            pairs = g.reshape(batch, *(m for n in size for m in (n + 1, 2)), c)
+            parts = g.new_empty(batch, *size, len(matrix))
+            for corner, part in _corners(parts, len(size)):
+                windows = [v for s, n in zip(corner, size, strict=True)
+                           for v in (slice(s, s + n), slice(None))]  # fmt: skip
+                part.copy_(pairs[(slice(None), *windows)])
+            return (parts @ matrix).movedim(-1, 1)
+
+        return down
+
+
+def _corners(parts: Tensor, dims: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """Taps (B, *n, 4^dims c) by the corner of a cell they belong to, each (B, n, 2, ..., c)."""
+    cells = parts.unflatten(-1, (*(2, 2) * dims, -1))  # tap t = 2 corner + place
+    order = [axis for i in range(dims) for axis in (1 + i, 1 + dims + i)]
+    for corner in itertools.product((0, 1), repeat=dims):
+        part = cells
+        for i, s in enumerate(corner):
+            part = part.select(1 + dims + i, s)
+        yield corner, part.permute(0, *order, 1 + 2 * dims)
+
+
 class Product:
     """Of a table, which has no axes: a matrix."""
 
@@ -113,7 +167,9 @@ class Product:
         return lambda g: (g @ wide)[..., : len(w)]
 
 
-FORMS: dict[str, type[Form]] = {"d": Direct, "f": First, "s": Subpixel}  # by a recipe's letters
+FORMS: dict[str, type[Form]] = {  # by a recipe's letters
+    "d": Direct, "f": First, "s": Subpixel, "t": Taps,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

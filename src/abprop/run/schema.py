@@ -271,7 +271,8 @@ class RunKeys(_Section):
     forms: Text = _key(
         "auto",
         "how each layer is computed: auto (the fastest, measured where there is a budget), or two "
-        "letters a layer, up and down: d direct, f channels first, s subpixel; written by fit",
+        "letters a layer, up and down: d direct, f channels first, s subpixel, t taps; "
+        "written by fit",
     )
     threads: Count = _key(0, "processor threads; 0: all, or one if it is faster; written by fit")
 
