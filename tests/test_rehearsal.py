@@ -9,6 +9,7 @@ from torch import Tensor
 
 from abprop import rehearsal
 from abprop.networks import ConvGenerator, Frozen, LinearGenerator, Pullback
+from abprop.networks.stages import FORMS
 from abprop.rehearsal import rehearsed
 
 CPU = torch.device("cpu")
@@ -136,7 +137,7 @@ class Slow(ConvGenerator):
 
 
 def test_each_layer_has_its_fastest_form(knows: None) -> None:
-    usual = {f"{form}{n}": 0.002 for form in "dfs" for n in range(4)}
+    usual = {f"{form}{n}": 0.002 for form in FORMS for n in range(4)}
     fine = usual | {"f1": 0.001, "d3": 0.00196, "s0": 0.00199, "s2": 0.001}
     coarse = {key: 2 * value for key, value in usual.items()}
     clock = Clock()
@@ -148,8 +149,8 @@ def test_each_layer_has_its_fastest_form(knows: None) -> None:
 
 
 def test_bfloat16_is_compared_in_its_own_best_forms(knows: None) -> None:
-    fine = {f"{form}{n}": 0.002 for form in "dfs" for n in range(4)}
-    coarse = {f"{form}{n}": 0.004 if form != "f" else 0.0002 for form in "dfs" for n in range(4)}
+    fine = {f"{form}{n}": 0.002 for form in FORMS for n in range(4)}
+    coarse = {f"{form}{n}": 0.0002 if form == "f" else 0.004 for form in FORMS for n in range(4)}
     clock = Clock()
     make = lambda dtype: Slow(clock, fine if dtype == torch.float32 else coarse, dtype)
     found = rehearsed("auto", None, CPU, make, 8, clock=clock)
@@ -179,4 +180,4 @@ def test_on_this_machine_forms_are_found() -> None:
 
     found = rehearsed("float32", None, CPU, make, 16)
     assert found.dtype == torch.float32 and len(found.forms) == len(make(torch.float32).layers)
-    assert all(len(word) == 2 and set(word) <= set("dfs") for word in found.forms)
+    assert all(len(word) == 2 and set(word) <= set(FORMS) for word in found.forms)
