@@ -1,6 +1,6 @@
 """Inference through a network for pictures on a GPU, what lies between its products fused.
 
-    h_i = leaky(up(h_{i-1}) + b)            one pass over h_i after the product, not three
+    h_i = leaky(up(h_{i-1}) + b)            one kernel: each place of a cell is a product of its own
     x   = tanh(sum of the taps that meet at each place + b)      taps: one product, (B n m, 16 C)
     g   = leaky'(h) * down((1 - x^2) v)     the last layer's transpose: one kernel, nothing stored
     z enters as two bfloat16 numbers, z = hi + lo + O(2^-17 z): small steps are not lost
@@ -83,7 +83,7 @@ def _kernels() -> Any:
 def _frozen(network: Deconvolutions, kernels: Any) -> Frozen:
     low, layers = torch.bfloat16, network.layers[:-1]
     weights = [channels_last(w.to(low)) for w in network.weights[:-1]]
-    ups = [a.up(w, None, f[0]) for a, w, f in zip(layers, weights, network.forms, strict=False)]
+    matrices = [w.permute(2, 3, 0, 1).flatten(0, 1).contiguous() for w in weights]
     downs = [a.down(w, f[1]) for a, w, f in zip(layers, weights, network.forms, strict=False)]
     last, d = network.weights[-1], network.latent_shape[0]
     taps = last.permute(0, 2, 3, 1).flatten(1).to(low)  # (a, 16 C): C innermost
@@ -99,8 +99,8 @@ def _frozen(network: Deconvolutions, kernels: Any) -> Frozen:
         h = torch.cat((high, (z - high).to(low)), 1) @ twice
         kernels.activate(h, network.dense_bias)
         hidden = [h.reshape(len(z), rows, columns, width).permute(0, 3, 1, 2)]
-        for up, b in zip(ups, network.biases, strict=False):
-            hidden.append(kernels.activate(up(hidden[-1]), b))
+        for w, b in zip(matrices, network.biases, strict=False):
+            hidden.append(kernels.ascend(hidden[-1], w, b))
         x = kernels.finish(hidden[-1], taps, network.biases[-1])
 
         @torch.no_grad()

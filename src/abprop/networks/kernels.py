@@ -16,6 +16,8 @@ from abprop.networks.stages import SLOPE
 
 BLOCK = 1024  # numbers of a program that goes over all of them
 ROWS = 128  # places of a tile
+DEEP = 64  # channels of a tile, at most
+MOST = 2**31  # numbers of a tensor, so that 32 bits count them
 
 
 def activate(h: Tensor, b: Tensor) -> Tensor:
@@ -23,6 +25,23 @@ def activate(h: Tensor, b: Tensor) -> Tensor:
     n = h.numel()
     _activate[(triton.cdiv(n, BLOCK),)](h, b, n, len(b), SLOPE, BLOCK)
     return h
+
+
+def ascend(h: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """leaky_relu(up(h) + b), bfloat16 (B, c, 2 N, 2 M).
+
+    Args:
+        h: (B, a, N, M).
+        w: (16, a, c), a matrix for each tap.
+        b: (c,).
+    """
+    (batch, a, n, m), c = h.shape, w.shape[2]
+    out = torch.empty(batch, 2 * n, 2 * m, c, dtype=h.dtype, device=h.device)
+    count, columns = batch * n * m, min(128, c)
+    grid = (triton.cdiv(count, ROWS), c // columns, 4)
+    _ascend[grid](h, w, b, out, count, n, m, a, c, SLOPE, ROWS, columns, min(DEEP, a),
+                  num_warps=8 if columns > 64 else 4, num_stages=4)  # fmt: skip
+    return out.permute(0, 3, 1, 2)
 
 
 def finish(h: Tensor, taps: Tensor, b: Tensor) -> Tensor:
@@ -57,17 +76,49 @@ def begin(v: Tensor, x: Tensor, back: Tensor, h: Tensor) -> Tensor:
     return g
 
 
+# Sizes are constants, so that divisions by them are shifts and products.
+
+
 @triton.jit
-def _activate(h, b, n, C, SLOPE: tl.constexpr, BLOCK: tl.constexpr):
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+def _activate(h, b, n, C: tl.constexpr, SLOPE: tl.constexpr, BLOCK: tl.constexpr):
+    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < n
     value = tl.load(h + i, mask=inside).to(tl.float32) + tl.load(b + i % C, mask=inside)
     tl.store(h + i, tl.where(value > 0, value, SLOPE * value), mask=inside)
 
 
 @triton.jit
-def _finish(parts, b, x, count, N, M, C: tl.constexpr, BLOCK: tl.constexpr):
-    e = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+def _ascend(h, w, b, out, count, N: tl.constexpr, M: tl.constexpr, A: tl.constexpr,
+            C: tl.constexpr, SLOPE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+            DEEP: tl.constexpr):  # fmt: skip
+    place = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    r, s = tl.program_id(2) // 2, tl.program_id(2) % 2  # of the 2 x 2 places that a cell becomes
+    one, i, j = place // (N * M), place // M % N, place % M
+    depth = tl.arange(0, DEEP)
+    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for step in range(4 * A // DEEP):  # the cell and its neighbours towards that place
+        near = step // (A // DEEP)
+        e, f = (near // 2) * (2 * r - 1), (near % 2) * (2 * s - 1)
+        tap = 4 * (r + 1 - 2 * e) + s + 1 - 2 * f
+        k = step % (A // DEEP) * DEEP + depth
+        y, x = i + e, j + f
+        there = (place < count) & (y >= 0) & (y < N) & (x >= 0) & (x < M)
+        at = ((one * N + y) * M + x) * A
+        cells = tl.load(h + at[:, None] + k[None], mask=there[:, None], other=0.0)
+        matrix = tl.load(w + (tap * A + k[:, None]) * C + column[None])
+        total = tl.dot(cells, matrix, total)
+    total += tl.load(b + column)[None]
+    total = tl.where(total > 0, total, SLOPE * total)
+    to = ((one * 2 * N + 2 * i + r) * 2 * M + 2 * j + s) * C
+    tl.store(out + to[:, None] + column[None], total.to(out.dtype.element_ty),
+             mask=(place < count)[:, None])  # fmt: skip
+
+
+@triton.jit
+def _finish(parts, b, x, count, N: tl.constexpr, M: tl.constexpr, C: tl.constexpr,
+            BLOCK: tl.constexpr):  # fmt: skip
+    e = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = e < count
     k = e % C
     right = e // C % (2 * M)
@@ -86,9 +137,9 @@ def _finish(parts, b, x, count, N, M, C: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _begin(v, x, back, h, g, count, N, M, C: tl.constexpr, A: tl.constexpr,
-           SLOPE: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
-    r = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+def _begin(v, x, back, h, g, count, N: tl.constexpr, M: tl.constexpr, C: tl.constexpr,
+           A: tl.constexpr, SLOPE: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
+    r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     inside = r < count
     one, i, j = r // (N * M), r // M % N, r % M
     c = tl.arange(0, 64)
@@ -101,7 +152,9 @@ def _begin(v, x, back, h, g, count, N, M, C: tl.constexpr, A: tl.constexpr,
     u = tl.load(v + place, mask=there, other=0.0) * (1 - here * here)
     a = tl.arange(0, A)
     w = tl.load(back + c[:, None] * A + a[None])
-    found = tl.dot(u.to(tl.bfloat16), w)
+    found = tl.dot(u.to(w.dtype), w)
     at = r[:, None] * A + a[None]
     passed = tl.load(h + at, mask=inside[:, None], other=1.0) > 0
-    tl.store(g + at, tl.where(passed, found, SLOPE * found), mask=inside[:, None])
+    tl.store(
+        g + at, tl.where(passed, found, SLOPE * found).to(g.dtype.element_ty), mask=inside[:, None]
+    )
