@@ -37,10 +37,10 @@ def ascend(h: Tensor, w: Tensor, b: Tensor) -> Tensor:
     """
     (batch, a, n, m), c = h.shape, w.shape[2]
     out = torch.empty(batch, 2 * n, 2 * m, c, dtype=h.dtype, device=h.device)
-    count, columns = batch * n * m, min(128, c)
+    count, columns = batch * n * m, min(256, c)
     grid = (triton.cdiv(count, ROWS), c // columns, 4)
     _ascend[grid](h, w, b, out, count, n, m, a, c, SLOPE, ROWS, columns, min(DEEP, a),
-                  num_warps=8 if columns > 64 else 4, num_stages=4)  # fmt: skip
+                  num_warps=8, num_stages=3)  # fmt: skip
     return out.permute(0, 3, 1, 2)
 
 
