@@ -73,15 +73,17 @@ class Examples:
         return len(self.ids)
 
     def batch(self, rows: Tensor | None = None, device: torch.device | str = "cpu") -> Batch:
-        """Some of the examples, or all of them, on a device.
+        """Some of the examples, or all of them, on a device; see `read`."""
+        return self.read(torch.arange(len(self)) if rows is None else rows).to(device)
+
+    def read(self, rows: Tensor) -> Batch:
+        """Some of the examples, where they are kept.
 
         Pictures are channels-last in memory, as the network makes them.
         """
-        rows = torch.arange(len(self)) if rows is None else rows
         y = self.y[rows]
         layout = torch.channels_last if y.ndim == 4 else torch.preserve_format
-        y = y.to(device, memory_format=layout)
-        return Batch(self.ids[rows].to(device), y, self.A[rows].to(device))
+        return Batch(self.ids[rows], y.to(memory_format=layout), self.A[rows])
 
     def first(self, count: int) -> Examples:
         """The first so many of them."""

@@ -15,6 +15,7 @@ from abprop.errors import UserError
 from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
+from abprop.learning.ahead import ahead
 from abprop.learning.drawn import Drawn
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import LIKELIHOODS
@@ -26,6 +27,7 @@ from abprop.priors import PRIORS, Markov
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
 FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
+LARGE = 1 << 17  # numbers in a batch: smaller ones are read sooner than a thread is told to
 OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
 
 
@@ -192,12 +194,18 @@ def batches(
     """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
 
     The epochs' random orders, one after the other, are cut into batches of one size, so that every
-    example is visited once in an epoch and passes need no padding.
+    example is visited once in an epoch and passes need no padding. The loop does not wait for what
+    takes long to read.
     """
     n = len(train)
-    order = Orders(settings.seed, n, min(settings.train.batch or n, n))
-    for t in range(start, stop):
-        yield train.batch(order[t].sort().values, device)
+    size = min(settings.train.batch or n, n)
+    order = Orders(settings.seed, n, size)
+    read = (train.read(order[t].sort().values) for t in range(start, stop))
+    if device.type == "cuda":
+        read = (batch.pinned() for batch in read)
+    large = size * math.prod(train.signal_shape) >= LARGE
+    for batch in ahead(read) if large else read:
+        yield batch.to(device)
 
 
 class Orders:
