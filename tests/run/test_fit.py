@@ -23,6 +23,8 @@ import abprop.learning.learning as learning_module
 import abprop.run.fitting as fitting
 from abprop import checkpoint
 from abprop.errors import UserError
+from abprop.inference import State
+from abprop.latents import Rehearsed
 from abprop.learning import Clock, Learning
 from abprop.learning.plan import planned, rehearse
 from abprop.run import Layers, Progress, fit, load, metrics
@@ -148,16 +150,14 @@ def test_a_rehearsal_times_chains_that_move_even_while_they_wait(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ages: list[int] = []
-    restore = Learning.restore
 
-    def watched(learning: Learning, *saved: Any) -> None:
-        ages.append(int(learning.latents.state.age.max()))
-        restore(learning, *saved)
+    def watched(table: Rehearsed, ids: torch.Tensor, state: State) -> None:
+        ages.append(int(state.age.min()))
 
-    monkeypatch.setattr(Learning, "restore", watched)
+    monkeypatch.setattr(Rehearsed, "__setitem__", watched)
     learning = about_to_learn(shelf / "faces.npy", (*FACES, "infer.wait=1000"))
     rehearse(learning, at_least=3)
-    assert ages[0] > 0 and learning.settings.infer.wait == 1000
+    assert len(ages) > 3 and min(ages) > 0 and learning.settings.infer.wait == 1000
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -106,11 +106,13 @@ def make_latents(settings: Settings, train: Examples, originals: int, model: Mod
         else:
             z = starts.cell_scores(train, model)
         model.prior.update(z, 1.0)
-        z = z.repeat_interleave(infer.chains, 0)
+        z = z if infer.chains == 1 else z.repeat_interleave(infer.chains, 0)
     else:
         ids = train.ids.repeat_interleave(infer.chains)
         chain = torch.arange(infer.chains).repeat(len(train))
-        z = Noise(settings.seed, "start").at(ids, chain=chain).normal(shape).float()
+        noise = Noise(settings.seed, "start").at(ids, chain=chain)
+        blocks = torch.arange(len(ids)).split(starts.BLOCK)  # drawing takes room
+        z = torch.cat([noise[block].normal(shape).float() for block in blocks])
     state, metric = State.begin(z), Metric.plain(z, 0.1 * model.likelihood.sigma.item())
     if infer.step_size != "adapt":
         state, metric = State.begin(z, float(infer.step_size)), Metric.plain(z)
@@ -217,7 +219,8 @@ class Orders:
 
     def __init__(self, seed: int, n: int, size: int) -> None:
         self.noise, self.n, self.size = Noise(seed, "shuffle"), n, size
-        self.known: dict[int, Tensor] = {}
+        self.drawn: dict[int, Tensor] = {}
+        self.mended: dict[int, Tensor] = {}
 
     def __getitem__(self, t: int) -> Tensor:
         if self.n < FEW * self.size:  # too few to change places: batches of nearly equal size
@@ -226,15 +229,24 @@ class Orders:
             return self._drawn(t // count)[j * self.n // count : (j + 1) * self.n // count]
         epoch, begin = divmod(t * self.size, self.n)
         first = self._epoch(epoch)[begin : begin + self.size]
+        if len(first) == self.size:
+            return first
         return torch.cat((first, self._epoch(epoch + 1)[: self.size - len(first)]))
 
     def _drawn(self, epoch: int) -> Tensor:
-        if epoch not in self.known:
-            last = {k: v for k, v in self.known.items() if k >= epoch - 1}
-            self.known = {**last, epoch: self.noise.permutation(self.n, epoch)}
-        return self.known[epoch]
+        if epoch not in self.drawn:
+            last = {k: v for k, v in self.drawn.items() if k >= epoch - 1}
+            self.drawn = {**last, epoch: self.noise.permutation(self.n, epoch)}
+        return self.drawn[epoch]
 
     def _epoch(self, epoch: int) -> Tensor:
+        """The order of an epoch, made once: it is as long as the data."""
+        if epoch not in self.mended:
+            last = {k: v for k, v in self.mended.items() if k >= epoch - 1}
+            self.mended = {**last, epoch: self._mended(epoch)}
+        return self.mended[epoch]
+
+    def _mended(self, epoch: int) -> Tensor:
         """The order of an epoch, its beginning made to fit the end of the one before."""
         order = self._drawn(epoch)
         left = epoch * self.n % self.size  # rows of a batch that the epoch before has filled
