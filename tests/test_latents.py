@@ -73,9 +73,7 @@ def test_a_rehearsed_table_leaves_the_real_one_as_it_is(restarted: bool) -> None
     latents, ids = table(), torch.tensor([5, 70])
     if restarted:
         prior = Gaussian((3, 2, 2))
-        latents = Restarted(
-            latents.ids, latents.state, latents.metric, prior, Noise(0, "restart")
-        )
+        latents = Restarted(latents.ids, latents.state, latents.metric, prior, Noise(0, "restart"))
     before = {name: v.clone() for name, v in latents.tensors().items()}
     rehearsed = Rehearsed(latents)
     state = rehearsed[ids]
