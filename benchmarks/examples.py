@@ -5,8 +5,8 @@
 
 The data are synthetic. `iterations` reads a sparse .npy of black pictures, half as many as there
 are examples: the others are their mirror images, as in a fit on faces. What is read is therefore a
-hole in the file, gone through once; a disk that must seek is not measured. `memory` has a thousand different pictures,
-each a hundred times.
+hole in the file, gone through once; a disk that must seek is not measured. `memory` has a thousand
+different pictures, each a hundred times.
 """
 
 from __future__ import annotations
