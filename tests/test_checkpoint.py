@@ -55,7 +55,8 @@ def test_round_trip_of_any_shape_and_type(tmp_path_factory, shape, dtype, name):
 
 def test_views_shared_memory_and_gradients_are_saved_by_value(tmp_path: Path):
     whole = torch.arange(12.0).reshape(3, 4).requires_grad_()
-    tensors = {"network": {"a": whole, "b": whole.T, "c": whole[1], "d": whole[:1].expand(5, 4)}}
+    tensors = {"network": {"a": whole, "b": whole.T, "c": whole[1], "d": whole[:1].expand(5, 4),
+                           "e": whole[2, 3].expand(1), "f": whole[1:2].expand(1, 4)}}  # fmt: skip
     assert same(load(save(tmp_path, 0, tensors, {})).tensors, tensors)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -422,11 +422,11 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
 
     write = checkpoint.files.write
 
-    def full(path: Path, data: bytes) -> None:
-        write(path, data[:10])
-        if path.suffix == ".safetensors":
-            raise OSError(28, "No space left on device")
-        path.write_bytes(data)
+    def full(path: Path, data: Iterable[bytes | memoryview]) -> tuple[int, str]:
+        if path.suffix != ".safetensors":
+            return write(path, data)
+        write(path, [b"".join(data)[:10]])
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("abprop.checkpoint.files.write", full)
     done = abprop("fit", shelf / "faces.npy", "--run", half)

@@ -101,7 +101,8 @@ def encoded(group: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for name in names:
-        flat = group[name].detach().cpu().contiguous().reshape(-1)
+        tensor = group[name].detach().cpu().contiguous()
+        flat = tensor.as_strided((tensor.numel(),), (1,))  # an axis of one may have any stride
         yield flat.view(torch.uint8).numpy().data
 
 
