@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from abprop import checkpoint
-from abprop.checkpoint import latest, load, lock, prune, save, step_name, steps
+from abprop.checkpoint import latest, load, lock, prune, save, step_name, steps, writing
 from abprop.errors import UserError
 
 
@@ -55,8 +55,18 @@ def test_round_trip_of_any_shape_and_type(tmp_path_factory, shape, dtype, name):
 
 def test_views_shared_memory_and_gradients_are_saved_by_value(tmp_path: Path):
     whole = torch.arange(12.0).reshape(3, 4).requires_grad_()
-    tensors = {"network": {"a": whole, "b": whole.T, "c": whole[1], "d": whole[:1].expand(5, 4)}}
+    tensors = {"network": {"a": whole, "b": whole.T, "c": whole[1], "d": whole[:1].expand(5, 4),
+                           "e": whole[2, 3].expand(1), "f": whole[1:2].expand(1, 4)}}  # fmt: skip
     assert same(load(save(tmp_path, 0, tensors, {})).tensors, tensors)
+
+
+@given(st.dictionaries(
+    st.text(st.characters(exclude_categories=("Cs",)), max_size=3),
+    st.tuples(st.lists(st.integers(0, 3), max_size=3), st.sampled_from([*writing.DTYPES])),
+))  # fmt: skip
+def test_files_have_the_bytes_that_safetensors_gives_them(shapes):
+    group = {name: torch.randint(0, 2, shape).to(dtype) for name, (shape, dtype) in shapes.items()}
+    assert b"".join(writing.encoded(group)) == safetensors.torch.save(group)
 
 
 def test_equal_states_make_equal_folders(tmp_path: Path):
@@ -131,7 +141,7 @@ POINTS = {
     "stat": (os, "fstat"),
     "fsync": (os, "fsync"),
     "rename": (os, "replace"),
-    "encode": (safetensors.torch, "save"),
+    "encode": (writing, "encoded"),
 }
 
 

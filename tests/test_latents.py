@@ -3,7 +3,7 @@ import torch
 
 from abprop.errors import AbpropError
 from abprop.inference import State
-from abprop.latents import Latents, Restarted
+from abprop.latents import Latents, Rehearsed, Restarted
 from abprop.noise import Noise
 from abprop.priors import Gaussian
 
@@ -66,3 +66,19 @@ def test_restarted_chains_begin_at_the_prior_anew_at_every_visit() -> None:
 def test_tables_of_unequal_length_are_refused() -> None:
     with pytest.raises(AbpropError, match="2 ids, but 3 of z"):
         Latents(torch.tensor([1, 2]), State.begin(torch.zeros(3, 4)))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_rehearsed_table_leaves_the_real_one_as_it_is(restarted: bool) -> None:
+    latents, ids = table(), torch.tensor([5, 70])
+    if restarted:
+        prior = Gaussian((3, 2, 2))
+        latents = Restarted(latents.ids, latents.state, latents.metric, prior, Noise(0, "restart"))
+    before = {name: v.clone() for name, v in latents.tensors().items()}
+    rehearsed = Rehearsed(latents)
+    state = rehearsed[ids]
+    assert torch.equal(state.z, latents[ids].z) and (state.axis == 1).all()
+    rehearsed[ids] = State.begin(torch.zeros(2, 3, 2, 2), 7.0)
+    rehearsed.metric.update(torch.randn(50, 3, 2, 2))
+    assert not torch.equal(rehearsed.metric.root, latents.metric.root)
+    assert all(torch.equal(v, before[name]) for name, v in latents.tensors().items())

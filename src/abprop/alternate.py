@@ -31,6 +31,15 @@ class Batch(NamedTuple):
     y: Tensor
     A: Operator
 
+    def pinned(self) -> Batch:
+        """With y where a GPU can fetch it itself."""
+        return self if self.y.is_cuda else self._replace(y=self.y.pin_memory())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device; nothing waits there for a y that is pinned."""
+        y = self.y.to(device, non_blocking=self.y.is_pinned())
+        return Batch(self.ids.to(device), y, self.A.to(device))
+
     def spread(self, chains: int) -> tuple[Tensor, Tensor, Operator, Tensor]:
         """ids, y and A with a row for each chain, those of one example in a row; and its number."""
         rows = torch.arange(len(self.ids), device=self.ids.device).repeat_interleave(chains)

@@ -27,6 +27,7 @@ from abprop.operators import Operator
 
 VISITS = 30
 LEADING = 3  # directions of z that are watched
+ENOUGH = 1 << 18  # rows of z from which these directions are told
 GOOD_RHAT, FEW = 1.1, 0.1  # R-hat above and draws a visit below which chains do not mix
 STABLE, ACCEPTED = 0.99, 0.2
 STUCK = 99.0  # R-hat of what never moves
@@ -69,7 +70,8 @@ class Trace(NamedTuple):
 
 def leading(z: Tensor) -> Tensor:
     """Directions of the largest variances of z (N, k, ...) over channels, (k, at most LEADING)."""
-    rows = z.movedim(1, -1).reshape(-1, z.shape[1]).cpu().double()
+    rows = z.movedim(1, -1).reshape(-1, z.shape[1])
+    rows = rows[:: -(-len(rows) // ENOUGH)].cpu().double()
     centred = rows - rows.mean(0)
     vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors
     return vectors.flip(1)[:, :LEADING].to(z)

@@ -71,9 +71,10 @@ class Latents:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Become the table that `tensors` gave; earlier versions kept z and s alone."""
-        begun = State.begin(tensors["z"], tensors["s"])
-        fields = zip(State._fields, begun, strict=True)
-        self.state = State(*(tensors.get(name, v) for name, v in fields))
+        if "axis" in tensors:
+            self.state = State(*(tensors[name] for name in State._fields))
+        else:
+            self.state = State.begin(tensors["z"], tensors["s"])
         known = "metric.root" in tensors
         self.metric = (
             Metric(tensors["metric.root"], tensors["metric.looks"])
@@ -87,6 +88,30 @@ class Latents:
         moved.ids, moved.metric = self.ids.to(device), self.metric.to(device)
         moved.state = State(*(v.to(device) for v in self.state))
         return moved
+
+
+class Rehearsed(Latents):
+    """The same chains in a rehearsal: what is written to them comes to nothing.
+
+    All seem to have been looked at: first visits cost more, and happen once. The metric learns, but
+    on its own.
+
+    Args:
+        table: stays as it is.
+    """
+
+    def __init__(self, table: Latents) -> None:
+        super().__init__(table.ids, table.state, Metric(table.metric.root, table.metric.looks))
+        self.table = table
+
+    def __getitem__(self, ids: Tensor) -> State:
+        """Chains of some examples, (B K, ...)."""
+        state = self.table[ids]
+        return state._replace(axis=torch.ones_like(state.axis))
+
+    def __setitem__(self, ids: Tensor, state: State) -> None:
+        """Writes what is there, which takes as long."""
+        super().__setitem__(ids, Latents.__getitem__(self, ids))
 
 
 class Restarted(Latents):

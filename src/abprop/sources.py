@@ -20,6 +20,8 @@ from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
 from abprop.say import Say, quiet
 
+_BLOCK = 1024  # examples looked at together
+
 
 def read(
     source: object,
@@ -151,8 +153,7 @@ def _read_path(text: str, request: Request) -> Raw:
 
 
 def _load_array(path: Path, key: str | None, request: Request) -> Raw:
-    some = request.select is not None or request.limit is not None
-    values, note = arrays.load(path, key, some)
+    values, note = arrays.load(path, key, mapped=True)
     where = quoted(path) if key is None else quoted(f"{path}:{key}")
     return _arranged(values, where, request, note)
 
@@ -217,7 +218,8 @@ def _arranged(
         kept = tables.places(request.columns, columns, where)
         arranged, columns = arranged[:, kept], tuple(columns[k] for k in kept)
     rows = chosen(request.select, request.limit, len(arranged), where)
-    check_memory(len(rows), arranged.shape[1:], max(4, values.dtype.itemsize), where, batch=BATCH)
+    held = len(rows) if arrays.in_place(arranged, rows) is None else 0
+    check_memory(held, arranged.shape[1:], arrays.width(values.dtype), where, batch=BATCH)
     if request.kind == "auto":
         note = "; ".join(filter(None, (note, _taken(values, arranged, kind.name))))
     mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
@@ -246,9 +248,10 @@ def _checked(raw: Raw, where: str) -> Raw:
             f"{where} holds {len(values)} pictures, a {raw.kind} is one; choose it with "
             f"--set data.select=0, or set data.kind={KINDS[raw.kind].several}"
         )
-    if values.dtype.kind == "f":
+    if values.dtype.kind == "f" and not _finite(values):
         _refuse_infinite(raw, where)
-        values = np.where(np.isinf(values), np.float32(np.nan), values)  # behind a mask
+        if (infinite := np.isinf(values)).any():  # behind a mask
+            values = np.where(infinite, np.float32(np.nan), values)
         missing = np.isnan(values)
         if missing.any():
             veil = np.zeros_like(missing[:, :1], np.uint8) if veil is None else veil
@@ -262,6 +265,12 @@ def _checked(raw: Raw, where: str) -> Raw:
             f"{where} is hidden or missing everywhere; give data where something is not"
         )
     return replace(raw, values=values, veil=veil)
+
+
+def _finite(values: np.ndarray) -> bool:
+    """Whether all numbers are, looked at in blocks: there may be more than memory holds."""
+    blocks = range(0, len(values), _BLOCK)
+    return all(bool(np.isfinite(values[i : i + _BLOCK]).all()) for i in blocks)
 
 
 def _refuse_infinite(raw: Raw, where: str) -> None:

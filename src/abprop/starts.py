@@ -107,15 +107,18 @@ def scores(train: Examples, originals: int, d: int) -> Tensor:
             "add --set infer.start=prior"
         )
     blocks = [range(i, min(i + BLOCK, len(train))) for i in range(0, len(train), BLOCK)]
+    found = torch.empty(len(train), d)
     if observed is None:
         mean = x.mean(0)
         axes = principal.principal_axes(x - mean, d)
-        found = [(train.y[torch.tensor(b)].flatten(1) - mean) @ axes for b in blocks]
-        return _one_scale(torch.cat(found))
+        for b in blocks:
+            found[b.start : b.stop] = (train.y[torch.tensor(b)].flatten(1) - mean) @ axes
+        return _one_scale(found)
     model = principal.fit(x, observed, d, iterations=ROUNDS)
     axes, lengths, turn = torch.linalg.svd(model.W, full_matrices=False)
-    found = [model.posterior(*_flat(train, block))[0] for block in blocks]
-    return _one_scale(torch.cat(found) @ turn.T * lengths)
+    for b in blocks:
+        found[b.start : b.stop] = model.posterior(*_flat(train, b))[0]
+    return _one_scale(found @ turn.T * lengths)
 
 
 def cell_scores(train: Examples, model: Model) -> Tensor:
@@ -167,7 +170,8 @@ def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _one_scale(z: Tensor) -> Tensor:
-    return z / z.square().mean().sqrt().clamp_min(1e-6)
+    """z divided by one number, in place."""
+    return z.div_(z.square().mean().sqrt().clamp_min(1e-6))
 
 
 def _some(count: int, most: int = MOST) -> range:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ import abprop.learning.learning as learning_module
 import abprop.run.fitting as fitting
 from abprop import checkpoint
 from abprop.errors import UserError
+from abprop.inference import State
+from abprop.latents import Rehearsed
 from abprop.learning import Clock, Learning
 from abprop.learning.plan import planned, rehearse
 from abprop.run import Layers, Progress, fit, load, metrics
@@ -148,16 +150,14 @@ def test_a_rehearsal_times_chains_that_move_even_while_they_wait(
     shelf: Path, monkeypatch: pytest.MonkeyPatch
 ):
     ages: list[int] = []
-    restore = Learning.restore
 
-    def watched(learning: Learning, *saved: Any) -> None:
-        ages.append(int(learning.latents.state.age.max()))
-        restore(learning, *saved)
+    def watched(table: Rehearsed, ids: torch.Tensor, state: State) -> None:
+        ages.append(int(state.age.min()))
 
-    monkeypatch.setattr(Learning, "restore", watched)
+    monkeypatch.setattr(Rehearsed, "__setitem__", watched)
     learning = about_to_learn(shelf / "faces.npy", (*FACES, "infer.wait=1000"))
     rehearse(learning, at_least=3)
-    assert ages[0] > 0 and learning.settings.infer.wait == 1000
+    assert len(ages) > 3 and min(ages) > 0 and learning.settings.infer.wait == 1000
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -422,11 +422,11 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
 
     write = checkpoint.files.write
 
-    def full(path: Path, data: bytes) -> None:
-        write(path, data[:10])
-        if path.suffix == ".safetensors":
-            raise OSError(28, "No space left on device")
-        path.write_bytes(data)
+    def full(path: Path, data: Iterable[bytes | memoryview]) -> tuple[int, str]:
+        if path.suffix != ".safetensors":
+            return write(path, data)
+        write(path, [b"".join(data)[:10]])
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("abprop.checkpoint.files.write", full)
     done = abprop("fit", shelf / "faces.npy", "--run", half)

@@ -104,7 +104,7 @@ def _ended(folder: Path, session: Any, as_json: bool) -> None:
         say(f"saved at iteration {learning.t} of {learning.total}; resume with: {_again(folder)}")
     if early and session.interrupted:
         raise typer.Exit(EXIT_STOPPED)
-    _report(folder)
+    _report(folder, session.signals)
     if as_json:
         from abprop.run import load
 
@@ -130,11 +130,11 @@ def _stops(words: list[str], i: int) -> bool:
     return words[i].startswith("--stop-at") or (i > 0 and words[i - 1] == "--stop-at")
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, data: object) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(folder)}")
+    say(f"report: {write_report(folder, data)}")
 
 
 # An example of each; under its help.

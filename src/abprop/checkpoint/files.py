@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from abprop.errors import UserError
 
 TEMPORARY = ".tmp-"
+PIECE = 1 << 22  # bytes hashed right after they are written, while they are near
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network disks cannot sync a folder
 
 
@@ -31,7 +34,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
-        write(temporary, data)
+        write(temporary, [data])
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -44,18 +47,31 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: Iterable[bytes | memoryview]) -> tuple[int, str]:
     """Write a new file and force it to disk.
+
+    Args:
+        path: of the file.
+        data: its bytes, in pieces of any length; no copy of them is made.
+
+    Returns:
+        How many bytes, and their SHA-256.
 
     Raises:
         OSError: the disk refused, or there is a file of that name.
     """
+    size, digest = 0, hashlib.sha256()
     with open(path, "xb") as file:
-        file.write(data)
+        for piece in data:
+            for start in range(0, len(piece), PIECE):
+                part = piece[start : start + PIECE]
+                size += file.write(part)
+                digest.update(part)
         file.flush()
         os.fsync(file.fileno())
-        if os.fstat(file.fileno()).st_size != len(data):
+        if os.fstat(file.fileno()).st_size != size:
             raise OSError(errno.EIO, "the disk kept only a part of it")
+    return size, digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

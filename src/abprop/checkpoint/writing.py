@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -19,6 +19,24 @@ from abprop.checkpoint.files import TEMPORARY
 from abprop.checkpoint.keeping import ASIDE, steps
 from abprop.checkpoint.manifest import FILE, FORMAT, MANIFEST, sealed, step_name
 from abprop.errors import UserError
+
+# What safetensors calls a dtype, in the order in which its files hold them.
+DTYPES = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.complex64: "C64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+ORDER = {dtype: place for place, dtype in enumerate(DTYPES)}
 
 
 def save(
@@ -65,10 +83,27 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def _encoded(group: Mapping[str, Tensor]) -> bytes:
-    # A copy each: safetensors refuses tensors that share memory.
-    own = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in group.items()}
-    return safetensors.torch.save(own)
+def encoded(group: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """The bytes of a safetensors file, as the library writes it, in pieces.
+
+    The library wants two copies of all tensors in memory, and refuses those that share it.
+
+    Raises:
+        KeyError: a tensor of another dtype than `DTYPES` holds.
+    """
+    names, header, end = sorted(group, key=lambda n: (ORDER[group[n].dtype], n)), {}, 0
+    for name in names:
+        tensor = group[name]
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        kind, shape = DTYPES[tensor.dtype], list(tensor.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in names:
+        tensor = group[name].detach().cpu().contiguous()
+        flat = tensor.as_strided((tensor.numel(),), (1,))  # an axis of one may have any stride
+        yield flat.view(torch.uint8).numpy().data
 
 
 def _write_all(
@@ -82,11 +117,10 @@ def _write_all(
         file = f"{name}.safetensors"
         if not FILE.fullmatch(file):
             raise ValueError(f"a checkpoint file cannot be called {file!r}")
-        data = _encoded(group)
-        files.write(folder / file, data)
-        written[file] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        size, sha256 = files.write(folder / file, encoded(group))
+        written[file] = {"bytes": size, "sha256": sha256}
     content = {"format": FORMAT, "iteration": step, "meta": dict(meta), "files": written}
-    files.write(folder / MANIFEST, sealed(content))
+    files.write(folder / MANIFEST, [sealed(content)])
     files.sync_folder(folder)
 
 

@@ -74,13 +74,15 @@ class Examples:
         return len(self.ids)
 
     def batch(self, rows: Tensor | None = None, device: torch.device | str = "cpu") -> Batch:
-        """Some of the examples, or all of them, on a device.
+        """Some of the examples, or all of them, on a device; see `read`."""
+        return self.read(torch.arange(len(self)) if rows is None else rows).to(device)
+
+    def read(self, rows: Tensor) -> Batch:
+        """Some of the examples, where they are kept.
 
         Channels are last in memory, as the network makes them.
         """
-        rows = torch.arange(len(self)) if rows is None else rows
-        y = channels_last(self.y[rows].to(device))
-        return Batch(self.ids[rows].to(device), y, self.A[rows].to(device))
+        return Batch(self.ids[rows], channels_last(self.y[rows]), self.A[rows])
 
     def first(self, count: int) -> Examples:
         """The first so many of them."""

@@ -110,7 +110,7 @@ class Sensor:
             UserError: measurements that are not finite, or parts missing.
         """
         if self.colour is not None:
-            every = (levels(torch.from_numpy(x), self.colour) for x in signals.values)
+            every = (levels(torch.from_numpy(np.array(x)), self.colour) for x in signals.values)
             values = torch.stack(list(every)).numpy()
             return Signals.of(signals.kind, values, None, signals.names, UNIT, signals.source)
         if self.operator is None:

@@ -96,7 +96,8 @@ class Signals:
 
     Attributes:
         kind: a name of `kinds.KINDS`.
-        values: (N, C, *size) in the data's own dtype; a table is (N, C). Floats are float32.
+        values: (N, C, *size) in the data's own dtype; a table is (N, C). Floats are float32. May
+            lie in a file, and with channels last: only blocks of them are for looking at.
         veil: uint8 (N, 1 or C, *size), what is known of each entry; None if all was observed.
             OBSERVED; MISSING: no one knows it (NaN, alpha 0); SECRET: hidden by a mask or a rule,
             while `values` holds the truth; ASIDE: observed, but kept from learning to check
@@ -177,7 +178,7 @@ class Signals:
             y, and hidden as bool (B, 1 or C, *size) or None.
         """
         rows = as_rows(ids)
-        y = self.scale.to_model(self.values[rows])
+        y = self.scale.to_model(self.values_of(rows))
         if self.veil is None:
             return torch.from_numpy(y), None
         hidden = self.veil[rows] > OBSERVED
@@ -186,11 +187,12 @@ class Signals:
     def take(self, ids: Ids) -> Signals:
         """Some of the examples, on the same scale, in the order of `ids`."""
         rows = as_rows(ids)
-        return self.become(self.values[rows], self.codes(rows), [self.names[row] for row in rows])
+        names = [self.names[row] for row in rows]
+        return self.become(self.values_of(rows), self.codes(rows), names)
 
     def values_of(self, ids: Ids) -> np.ndarray:
         """Some of the examples in data units, (B, C, *size)."""
-        return self.values[as_rows(ids)]
+        return np.ascontiguousarray(self.values[as_rows(ids)])
 
     def codes(self, ids: Ids) -> np.ndarray | None:
         """The veil of the examples `ids`, uint8 (B, 1 or C, *size), or None."""

@@ -120,7 +120,7 @@ class Views:
 
     def _seen(self, array: np.ndarray, at: np.ndarray) -> np.ndarray:
         if self.size is None or self.corners is None:
-            return array[self.rows[at]]
+            return np.ascontiguousarray(array[self.rows[at]])
         out = np.empty((len(at), array.shape[1], *self.size), dtype=array.dtype)
         for i, view in enumerate(at):
             out[i] = _window(array[self.rows[view]], self.corners[view], self.size)

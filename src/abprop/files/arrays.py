@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,8 @@ from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
 from abprop.files.limits import check_memory, plain, quoted, reason
 
+LARGE = 64 << 20  # bytes of an array that stays in its file
+_LENGTHS = 26  # bytes of a zip member's header before it tells how long its name is
 _CHANNELS = range(1, 5)
 _SMALLEST_PICTURE = 8  # pixels a side; digits have as few
 
@@ -39,13 +42,14 @@ def located(text: str, what: str = "") -> tuple[Path, str | None]:
     return path, key
 
 
-def load(path: Path, key: str | None, some: bool = False) -> tuple[np.ndarray, str]:
+def load(path: Path, key: str | None, mapped: bool = False) -> tuple[np.ndarray, str]:
     """An array of a file, never unpickled.
 
     Args:
         path: a .npy or .npz.
         key: which array of an .npz; None is the first.
-        some: only some of a .npy's examples are wanted: it stays on disk until it is indexed.
+        mapped: it may be a `np.memmap`, on disk until it is indexed: that of a .npy, and a large
+            one of an .npz that is not compressed.
 
     Returns:
         The array, and a note if there were others.
@@ -55,12 +59,12 @@ def load(path: Path, key: str | None, some: bool = False) -> tuple[np.ndarray, s
     """
     try:
         if path.suffix.lower() == ".npy":
-            mapped = np.load(regular(path), mmap_mode="r", allow_pickle=False)
-            if some:
-                return mapped, ""
-            check_memory(1, mapped.shape, mapped.dtype.itemsize, quoted(path))
+            found = np.load(regular(path), mmap_mode="r", allow_pickle=False)
+            if mapped:
+                return found, ""
+            check_memory(1, found.shape, found.dtype.itemsize, quoted(path))
             return np.load(path, allow_pickle=False), ""
-        return _member(path, key)
+        return _member(path, key, mapped)
     except UserError:
         raise
     except Exception as error:  # zlib, zipfile and the header's parser each have their own
@@ -76,7 +80,7 @@ def _why(error: Exception) -> str:
     return text
 
 
-def _member(path: Path, key: str | None) -> tuple[np.ndarray, str]:
+def _member(path: Path, key: str | None, mapped: bool) -> tuple[np.ndarray, str]:
     with zipfile.ZipFile(regular(path)) as archive:
         members = {m.removesuffix(".npy"): m for m in archive.namelist() if m.endswith(".npy")}
         if not members:
@@ -87,26 +91,70 @@ def _member(path: Path, key: str | None) -> tuple[np.ndarray, str]:
         if key is None and len(members) > 1:
             keys = ", ".join(map(repr, list(members)[:8]))
             note = f"array {name!r} of {len(members)} taken ({keys})"
+        found = _stored(path, archive.getinfo(members[name])) if mapped else None
+        if found is not None:
+            return found, note
         with archive.open(members[name]) as file:
             _check_header(file, f"{quoted(path)}, array {name!r}")
         with archive.open(members[name]) as file:
             return np.lib.format.read_array(file, allow_pickle=False), note
 
 
-def _check_header(file: IO[bytes], where: str) -> None:
-    """Refuse by the declared size: an .npz can be a zip bomb too."""
+def _stored(path: Path, info: zipfile.ZipInfo) -> np.memmap | None:
+    """A large array of an .npz where it lies in the file; None if it is small or packed."""
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.file_size < LARGE:
+        return None
+    with open(path, "rb") as file:
+        file.seek(info.header_offset + _LENGTHS)
+        name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+        begin = info.header_offset + _LENGTHS + 4 + name + extra
+        file.seek(begin)
+        shape, fortran, dtype = _header(file)
+        offset = file.tell()
+    if dtype.hasobject or offset + prod(shape) * dtype.itemsize != begin + info.file_size:
+        return None  # reading it tells what is wrong
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the first axis is the fastest, and dtype."""
     first = np.lib.format.read_magic(file) == (1, 0)
     header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
+    return header(file)
+
+
+def _check_header(file: IO[bytes], where: str) -> None:
+    """Refuse by the declared size: an .npz can be a zip bomb too."""
+    shape, _, dtype = _header(file)
     check_memory(1, shape, dtype.itemsize, where)
 
 
+def in_place(values: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    """Some examples where they lie in a file, of which nothing is read; None if they must be read.
+
+    They stay there if that saves much, and costs nothing later: consecutive ones, each in one piece
+    and in a dtype that examples may have.
+
+    Args:
+        values: (N, ...).
+        rows: which of them, int64.
+    """
+    if not isinstance(values, np.memmap) or (np.diff(rows) != 1).any():
+        return None
+    some = values[rows[0] : rows[-1] + 1]
+    known = some.dtype.isnative and (some.dtype.kind in "iu" or some.dtype == np.float32)
+    apart = some.strides[0] == max(some.strides)
+    return some if known and apart and some.nbytes >= LARGE else None
+
+
 def from_python(source: Any) -> np.ndarray:
-    """A torch tensor, a masked array (masked = NaN) or anything numpy understands.
+    """A torch tensor, a memory map, a masked array (masked = NaN) or what numpy understands.
 
     Raises:
         UserError: numpy does not understand it.
     """
+    if isinstance(source, np.memmap):
+        return source
     if isinstance(source, np.ma.MaskedArray):
         return np.ma.filled(source.astype(np.float32), np.nan)
     if hasattr(source, "detach"):  # a torch tensor: off the graph, off the device
@@ -124,6 +172,8 @@ def from_python(source: Any) -> np.ndarray:
 def native(values: np.ndarray, where: str) -> np.ndarray:
     """In a dtype that examples may have: integers as they are, floats as float32, bool as 0, 255.
 
+    What `in_place` gave stays as it is.
+
     Raises:
         UserError: anything else (complex, text, objects, records).
     """
@@ -136,9 +186,16 @@ def native(values: np.ndarray, where: str) -> np.ndarray:
         raise UserError(f"{where} has dtype {values.dtype.name}; give integers or real numbers")
     with np.errstate(over="ignore"):
         values = values.astype(np.float32, copy=False)
+    if isinstance(values, np.memmap):
+        return values
     missing = np.isnan(values)
     # One NaN for all: the bits of others would show in the fingerprint.
     return np.where(missing, np.float32(np.nan), values) if missing.any() else values
+
+
+def width(dtype: np.dtype) -> int:
+    """Bytes that a number needs while it becomes one that examples may have, see `native`."""
+    return dtype.itemsize if dtype.kind in "biu" else max(4, dtype.itemsize)
 
 
 def is_size(height: int, width: int) -> bool:

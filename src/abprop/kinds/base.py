@@ -20,7 +20,7 @@ from abprop import starts
 from abprop.data import Examples, Signals, Views, whole
 from abprop.data.masks import Mask, codes
 from abprop.errors import UserError
-from abprop.files.arrays import native
+from abprop.files.arrays import in_place, native
 from abprop.files.tables import save_rows
 from abprop.grammar import parse_latent
 from abprop.say import Say, counted, quiet
@@ -244,9 +244,12 @@ class Kind:
 def native_rows(
     arranged: np.ndarray, rows: np.ndarray, where: str, mask: Mask | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Some rows as they are, and their veil."""
-    everything = len(rows) == len(arranged) and (rows == np.arange(len(rows))).all()
-    values = native(np.ascontiguousarray(arranged if everything else arranged[rows]), where)
+    """Some rows as they are, and their veil; large ones stay in the file that they are in."""
+    found = in_place(arranged, rows)
+    if found is None:
+        whole = not isinstance(arranged, np.memmap) and np.array_equal(rows, range(len(arranged)))
+        found = np.ascontiguousarray(arranged if whole else arranged[rows])
+    values = native(found, where).view(np.ndarray)
     if mask is None:
         return values, None
     masks = (mask(i, r, f"{r:06d}", values.shape[1:]) for i, r in enumerate(rows.tolist()))

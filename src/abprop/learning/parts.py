@@ -15,6 +15,7 @@ from abprop.errors import UserError
 from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
+from abprop.learning.ahead import ahead
 from abprop.learning.drawn import Drawn
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import LIKELIHOODS
@@ -26,6 +27,7 @@ from abprop.priors import PRIORS, Markov
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
 FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
+LARGE = 1 << 17  # numbers in a batch: smaller ones are read sooner than a thread is told to
 OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
 
 
@@ -104,11 +106,13 @@ def make_latents(settings: Settings, train: Examples, originals: int, model: Mod
         else:
             z = starts.cell_scores(train, model)
         model.prior.update(z, 1.0)
-        z = z.repeat_interleave(infer.chains, 0)
+        z = z if infer.chains == 1 else z.repeat_interleave(infer.chains, 0)
     else:
         ids = train.ids.repeat_interleave(infer.chains)
         chain = torch.arange(infer.chains).repeat(len(train))
-        z = Noise(settings.seed, "start").at(ids, chain=chain).normal(shape).float()
+        noise = Noise(settings.seed, "start").at(ids, chain=chain)
+        blocks = torch.arange(len(ids)).split(starts.BLOCK)  # drawing takes room
+        z = torch.cat([noise[block].normal(shape).float() for block in blocks])
     state, metric = State.begin(z), Metric.plain(z, 0.1 * model.likelihood.sigma.item())
     if infer.step_size != "adapt":
         state, metric = State.begin(z, float(infer.step_size)), Metric.plain(z)
@@ -192,12 +196,18 @@ def batches(
     """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
 
     The epochs' random orders, one after the other, are cut into batches of one size, so that every
-    example is visited once in an epoch and passes need no padding.
+    example is visited once in an epoch and passes need no padding. The loop does not wait for what
+    takes long to read.
     """
     n = len(train)
-    order = Orders(settings.seed, n, min(settings.train.batch or n, n))
-    for t in range(start, stop):
-        yield train.batch(order[t].sort().values, device)
+    size = min(settings.train.batch or n, n)
+    order = Orders(settings.seed, n, size)
+    read = (train.read(order[t].sort().values) for t in range(start, stop))
+    if device.type == "cuda":
+        read = (batch.pinned() for batch in read)
+    large = size * math.prod(train.signal_shape) >= LARGE
+    for batch in ahead(read) if large else read:
+        yield batch.to(device)
 
 
 class Orders:
@@ -209,7 +219,8 @@ class Orders:
 
     def __init__(self, seed: int, n: int, size: int) -> None:
         self.noise, self.n, self.size = Noise(seed, "shuffle"), n, size
-        self.known: dict[int, Tensor] = {}
+        self.drawn: dict[int, Tensor] = {}
+        self.mended: dict[int, Tensor] = {}
 
     def __getitem__(self, t: int) -> Tensor:
         if self.n < FEW * self.size:  # too few to change places: batches of nearly equal size
@@ -218,15 +229,24 @@ class Orders:
             return self._drawn(t // count)[j * self.n // count : (j + 1) * self.n // count]
         epoch, begin = divmod(t * self.size, self.n)
         first = self._epoch(epoch)[begin : begin + self.size]
+        if len(first) == self.size:
+            return first
         return torch.cat((first, self._epoch(epoch + 1)[: self.size - len(first)]))
 
     def _drawn(self, epoch: int) -> Tensor:
-        if epoch not in self.known:
-            last = {k: v for k, v in self.known.items() if k >= epoch - 1}
-            self.known = {**last, epoch: self.noise.permutation(self.n, epoch)}
-        return self.known[epoch]
+        if epoch not in self.drawn:
+            last = {k: v for k, v in self.drawn.items() if k >= epoch - 1}
+            self.drawn = {**last, epoch: self.noise.permutation(self.n, epoch)}
+        return self.drawn[epoch]
 
     def _epoch(self, epoch: int) -> Tensor:
+        """The order of an epoch, made once: it is as long as the data."""
+        if epoch not in self.mended:
+            last = {k: v for k, v in self.mended.items() if k >= epoch - 1}
+            self.mended = {**last, epoch: self._mended(epoch)}
+        return self.mended[epoch]
+
+    def _mended(self, epoch: int) -> Tensor:
         """The order of an epoch, its beginning made to fit the end of the one before."""
         order = self._drawn(epoch)
         left = epoch * self.n % self.size  # rows of a batch that the epoch before has filled

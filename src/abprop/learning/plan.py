@@ -12,6 +12,7 @@ import torch
 from abprop.data import Examples
 from abprop.diagnostics import VISITS
 from abprop.errors import UserError
+from abprop.latents import Rehearsed
 from abprop.learning import parts
 from abprop.learning.learning import (
     HELDOUT_STEPS,
@@ -202,11 +203,10 @@ def rehearse(
 ) -> float:
     """Seconds an iteration takes once chains move; the state is put back as it was, bit for bit."""
     t, scores, heldout = learning.t, list(learning.scores), learning.heldout
-    saved = {g: {k: v.clone() for k, v in group.items()} for g, group in learning.tensors().items()}
-    learning.heldout = None
-    # As if every chain had been looked at: first visits cost more, and happen once.
-    state = learning.latents.state
-    learning.latents.state = state._replace(axis=torch.ones_like(state.axis))
+    table, held = learning.latents, learning.tensors()
+    # The table is as long as the data: it is not copied, but spared.
+    saved = {g: {k: v.clone() for k, v in held[g].items()} for g in ("network", "optimizer")}
+    learning.heldout, learning.latents = None, Rehearsed(table)
     times, began = [], time.monotonic()
     # Far from any iteration of the plan: no score falls due, chains no longer wait, and looks at
     # the curvature are as seldom as they will be.
@@ -217,8 +217,8 @@ def rehearse(
         slow = len(times) > 1 and times[-1] > at_most
         if enough or slow or len(times) > 200:
             break
-    learning.heldout = heldout
-    learning.restore(saved, t)
+    learning.heldout, learning.latents = heldout, table
+    learning.restore({**saved, "latents-00000": held["latents-00000"]}, t)
     learning.scores = scores
     laps = sorted(b - a for a, b in itertools.pairwise(times))
     return laps[len(laps) // 2]

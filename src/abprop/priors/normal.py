@@ -151,7 +151,8 @@ class Gaussian(nn.Module):
         """
         rows = rows_of(z)
         mean = torch.lerp(self.mean, rows.mean(0), rate)
-        scatter = (rows - mean).T @ (rows - mean) / len(rows)
+        centred = rows - mean
+        scatter = centred.T @ centred / len(rows)
         # Rows that moved the mean are scattered about the new one: the blend stays a covariance.
         shift = torch.outer(self.mean - mean, self.mean - mean)
         self.covariance.copy_(torch.lerp(self.covariance + shift, scatter, rate))

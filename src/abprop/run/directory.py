@@ -160,7 +160,7 @@ def load(
 
     Args:
         folder: the run directory.
-        data: where its data are now, if not where the recipe says.
+        data: where its data are now, if not where the recipe says; or what was read of them.
         operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.

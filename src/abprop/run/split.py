@@ -230,7 +230,7 @@ def _windowed(recipe: Recipe, signals: Signals, say: Say) -> Recipe:
     if not tried:
         return recipe
     try:
-        told = windows.told(torch.from_numpy(signals.values[0]), signals.rate, tried)
+        told = windows.told(torch.from_numpy(np.array(signals.values[0])), signals.rate, tried)
     except UserError:  # too short to be judged: the kind has one for these
         return recipe
     best = min(told, key=lambda window: told[window])

@@ -106,7 +106,7 @@ def coloured(signals: Signals, asked: Asked, seconds: float) -> Colour | None:
         return None
     window = asked["data.window"] or even(signals.rate * seconds)
     try:
-        return colour(torch.from_numpy(signals.values), window)
+        return colour(torch.from_numpy(np.array(signals.values)), window)
     except AbpropError:
         raise UserError(
             f"{signals.source}: a window of {window} of {signals.shape[-1]} samples; "

@@ -51,7 +51,7 @@ class Learned:
         ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
             `len(meta["data"]["names"])` are the originals, copies follow.
         states: the same latents of `learned`.
-        source: where the data are now, if not where the recipe says.
+        source: where the data are now, if not where the recipe says; or what was read of them.
         colour: of a sound that was learned by the variance of its bands.
         known: what measurements said of the signals, if they were learned from as completed.
         operator: through which it was learned, if that was given in Python.
@@ -121,7 +121,8 @@ class Learned:
         if self.source is None and self.recipe.data.source in ("", "<array>"):
             raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
         try:
-            signals = load_data(self.recipe, self.source)
+            known = self.source if isinstance(self.source, Signals) else None
+            signals = known or load_data(self.recipe, self.source)
         except UserError as error:
             raise UserError(f"{error}; or {mend}") from error
         if signals.fingerprint != self.recipe.data.fingerprint:
