@@ -6,10 +6,10 @@
 
 1,000 LFW faces to learn from, entries 3000-3299 of the zip to test on, d = 100, 32 channels. Each
 row is a whole run with its own schedule, from start to end: processor seconds of learning on one
-thread (where factors start included; reading, planning and the report not), and the mean squared error on the test
-pictures over that of PCA fitted to the same 1,000. Both are asked in the same way: the most
-probable factors by the library's solver, from the nearest training picture. Rows that are
-there already are skipped.
+thread (where factors start included; reading, planning and the report not), and the mean squared
+error on the test pictures over that of PCA fitted to the same 1,000. Both are asked in the same
+way: the most probable factors by the library's solver, from the nearest training picture. Rows that
+are there already are skipped.
 """
 
 from __future__ import annotations
