@@ -62,7 +62,7 @@ def rehearsed(
         rows: examples in one pass.
         clock: seconds.
     """
-    if precision != "auto" and forms:
+    if precision != "auto" and forms is not None:
         return Choice(PRECISIONS[precision], tuple(forms))
     network = make(PRECISIONS.get(precision, torch.float32))
     if not isinstance(network, ConvGenerator) or not network.dims:  # small, and of numbers

@@ -52,7 +52,7 @@ def make_model(
     Raises:
         UserError: the weights alone would take more than 70 % of the free memory.
     """
-    _check_memory(settings, shape)
+    check_memory(settings, shape)
     network = make_network(settings, shape, dtype)
     noise, draws = Noise(seed, "weights"), iter(range(10**6))
 
@@ -67,8 +67,12 @@ def make_model(
     return Model(network, prior, likelihood)
 
 
-def _check_memory(settings: ModelSettings, shape: tuple[int, ...]) -> None:
-    """Count the weights where nothing is allocated."""
+def check_memory(settings: ModelSettings, shape: tuple[int, ...]) -> None:
+    """Count the weights where nothing is allocated.
+
+    Raises:
+        UserError: see `make_model`.
+    """
     with torch.device("meta"):
         network = make_network(settings, shape, torch.float32)
     need, free = 4 * sum(p.numel() for p in network.parameters()), available_memory()

@@ -132,7 +132,11 @@ def fastest(
         forms: as a recipe says them, or auto.
         exactly: whether runs that are asked for alike shall have the same bits: then forms are the
             usual ones and not measured.
+
+    Raises:
+        UserError: the network is larger than the memory, or forms do not fit it.
     """
+    parts.check_memory(settings.model, train.signal_shape)
     kernel, shape = settings.infer.kernel, train.signal_shape
     if precision == "auto" and parts.arithmetic(kernel, torch.bfloat16) != torch.bfloat16:
         precision = "float32"
