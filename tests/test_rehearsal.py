@@ -166,8 +166,8 @@ def test_trials_are_of_the_layers_sizes() -> None:
     trials = list(network.trials(torch.randn(2, 3, 5, 5)))
     assert len(trials) == 2 * len(network.layers) and len(network.layers) > 1
     for up, down in zip(trials[::2], trials[1::2], strict=True):
-        (made,), back = up("d")(), down("d")()
-        torch.testing.assert_close(up("s")()[0], made, rtol=1e-4, atol=1e-4)
+        made, back = up("d")(), down("d")()
+        torch.testing.assert_close(up("s")(), made, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(down("f")(), back, rtol=1e-3, atol=1e-3)
         assert made.shape[2] in (2 * back.shape[2] - 2, 2 * back.shape[2])
 

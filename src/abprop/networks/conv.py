@@ -37,8 +37,8 @@ class ConvGenerator(Generator):
         levels: scales at which the factors of a map enter (see `levels`).
         dtype: precision of the convolutions (weights stay as they are, and answers are at least
             float32); bfloat16 is 2 to 4 times as fast where the processor knows it well.
-        forms: how each layer is computed, two letters up and down (see `stages`); None: as is
-            usually fast.
+        forms: how inference computes each layer, two letters up and down (see `stages`); None: as
+            is usually fast. Answers and gradients for W are always computed so.
 
     Raises:
         UserError: the latent's form does not fit the signal.
@@ -70,7 +70,8 @@ class ConvGenerator(Generator):
         self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
         doubled = [self.dims if i < self.stages else self.dims - self.axes for i in range(depth)]
         self.layers = [self._stage(n, last=i == depth - 1) for i, n in enumerate(doubled)]
-        self.forms = tuple(forms or usual(outs, self.dims))
+        self.usual = usual(outs, self.dims)
+        self.forms = tuple(forms or self.usual)
         self.weights = nn.ParameterList(
             torch.empty(a, b, *(4,) * n) for a, b, n in zip(widths, outs, doubled, strict=True)
         )
@@ -100,8 +101,9 @@ class ConvGenerator(Generator):
         coarse, *finer = self.levels.split(z)
         h = F.leaky_relu(self._expand(coarse), SLOPE)
         for i in range(len(self.layers) - 1):
-            h = F.leaky_relu(self._enter(self._up(i, self.dtype)(h), finer, i), SLOPE)
-        return self._finish(self._up(-1, self.wide)(h.to(self.wide)), z)
+            up = self._up(i, self.dtype, self.usual[i][0])
+            h = F.leaky_relu(self._enter(up(h), finer, i), SLOPE)
+        return self._finish(self._up(-1, self.wide, self.usual[-1][0])(h.to(self.wide)), z)
 
     @torch.no_grad()
     def freeze(self) -> Frozen:
@@ -113,8 +115,8 @@ class ConvGenerator(Generator):
         if fast is not None:
             return fast
         count = len(self.layers)
-        ups = [self._up(i, self.dtype) for i in range(count)]
-        downs = [self._down(i, self.dtype) for i in range(count)]
+        ups = [self._up(i, self.dtype, self.forms[i][0]) for i in range(count)]
+        downs = [self._down(i, self.dtype, self.forms[i][1]) for i in range(count)]
         dense, entries = padded(self.dense), [padded(w) for w in self.finer]
 
         @torch.no_grad()
@@ -142,22 +144,14 @@ class ConvGenerator(Generator):
         return run
 
     @torch.no_grad()
-    def trials(self, z: Tensor) -> Iterator[Callable[[str], Callable[[], object]]]:
-        """For each layer, up and down: from a form to what computes it so, of the size of z.
-
-        The last layer goes up in both precisions that it is computed in.
-        """
+    def trials(self, z: Tensor) -> Iterator[Callable[[str], Callable[[], Tensor]]]:
+        """For each layer, up and down: from a form to what computes it so, of the size of z."""
         h = self._expand(self.levels.split(z)[0])
-        for i, layer in enumerate(self.layers):
-            precisions = {self.dtype, self.wide if layer is self.layers[-1] else self.dtype}
-            yield partial(self._trial, i, [h.to(dtype) for dtype in precisions])
-            h = self._up(i, self.dtype)(h)
-            yield lambda form, i=i, g=h: partial(self._down(i, self.dtype, form), g)
-
-    @torch.no_grad()
-    def _trial(self, i: int, inputs: Sequence[Tensor], form: str) -> Callable[[], object]:
-        ups = [self._up(i, h.dtype, form) for h in inputs]
-        return lambda: [up(h) for up, h in zip(ups, inputs, strict=True)]
+        for i in range(len(self.layers)):
+            out = self._up(i, self.dtype, self.usual[i][0])(h)
+            yield lambda form, i=i, h=h: partial(self._up(i, self.dtype, form), h)
+            yield lambda form, i=i, g=out: partial(self._down(i, self.dtype, form), g)
+            h = out
 
     @torch.no_grad()
     def centre(self, mean: Tensor) -> None:
@@ -185,13 +179,11 @@ class ConvGenerator(Generator):
         """Precision in which answers are finished: no steps that can be seen, or heard."""
         return torch.promote_types(self.dtype, torch.float32)
 
-    def _up(self, i: int, dtype: torch.dtype, form: str = "") -> Through:
-        w = channels_last(self.weights[i].to(dtype))
-        return self.layers[i].up(w, self.biases[i], form or self.forms[i][0])
+    def _up(self, i: int, dtype: torch.dtype, form: str) -> Through:
+        return self.layers[i].up(channels_last(self.weights[i].to(dtype)), self.biases[i], form)
 
-    def _down(self, i: int, dtype: torch.dtype, form: str = "") -> Through:
-        w = channels_last(self.weights[i].to(dtype))
-        return self.layers[i].down(w, form or self.forms[i][1])
+    def _down(self, i: int, dtype: torch.dtype, form: str) -> Through:
+        return self.layers[i].down(channels_last(self.weights[i].to(dtype)), form)
 
     def _expand(self, z: Tensor) -> Tensor:
         h = F.linear(z.movedim(1, -1), self.dense, self.dense_bias).to(self.dtype)
