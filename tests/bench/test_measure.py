@@ -45,7 +45,7 @@ def test_by_a_clock_that_ticks():
     peak = 2 * 4**3 / 0.5
     assert found["peak_float32"] == found["peak_bf16"] == found["peak"] == peak / 1e9
     assert found["copy"] == 2 * 1024 / 0.5 / 1e9
-    for name, steps in (("face64", 5), ("texture", 1)):
+    for name, steps in (("face64", 2), ("texture", 1)):
         net, f = found["nets"][name], Fitting(measure.NETS[name], CPU, Choice(torch.float32))
         network = f.learning.model.network
         one, whole = 16 * flops.step(network), 16 * flops.iteration(network, steps)
@@ -63,8 +63,8 @@ def test_by_a_clock_that_ticks():
 
 def test_the_keys_of_earlier_versions_tell_of_faces():
     found = bench(["face64"], 1, quiet, clock=ticking())
-    assert found["textbook_ms"] == 500 and found["ours_ms"] == 100
-    assert found["ratio"] == found["ratio_min"] == found["ratio_max"] == 5
+    assert found["textbook_ms"] == 500 and found["ours_ms"] == 250
+    assert found["ratio"] == found["ratio_min"] == found["ratio_max"] == 2
     assert found["gflops"] == found["nets"]["face64"]["step"]["gflops"]
     assert {"device", "threads", "precision", "has_amx"} < set(found)
     assert "ratio" not in bench(["texture"], 1, quiet, clock=ticking())
