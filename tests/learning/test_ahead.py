@@ -83,22 +83,28 @@ def learned(iterations: int) -> dict[str, torch.Tensor]:
     learning = beginning(iterations)
     for stop in range(2, iterations + 1, 2):
         for _ in learning.steps(stop):
-            assert bool(reading()) == (parts.LARGE == 1)
+            assert bool(reading()) == parts.aside(learning.device, 1)
     groups = learning.tensors().items()
     return {f"{group}.{name}": v for group, some in groups for name, v in some.items()}
 
 
 def test_learning_has_the_same_bits_read_ahead_or_not(monkeypatch: pytest.MonkeyPatch):
     inline = learned(6)
-    monkeypatch.setattr(parts, "LARGE", 1)
+    monkeypatch.setattr(parts, "aside", lambda device, numbers: True)
     early = learned(6)
     assert inline.keys() == early.keys()
     assert all(torch.equal(v, early[name]) for name, v in inline.items())
 
 
 def test_leaving_learning_early_ends_the_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(parts, "LARGE", 1)
+    monkeypatch.setattr(parts, "aside", lambda device, numbers: True)
     for _ in beginning(6).steps(6):
         assert reading()
         break
     assert not reading()
+
+
+def test_only_a_gpu_is_read_for_aside():
+    assert parts.aside(torch.device("cuda"), parts.LARGE)
+    assert not parts.aside(torch.device("cuda"), parts.LARGE - 1)
+    assert not parts.aside(torch.device("cpu"), parts.LARGE)

@@ -200,8 +200,8 @@ def batches(
     """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
 
     The epochs' random orders, one after the other, are cut into batches of one size, so that every
-    example is visited once in an epoch and passes need no padding. The loop does not wait for what
-    takes long to read.
+    example is visited once in an epoch and passes need no padding. On a GPU the loop does not
+    wait for what takes long to read.
     """
     n = len(train)
     size = min(settings.train.batch or n, n)
@@ -209,9 +209,17 @@ def batches(
     read = (train.read(order[t].sort().values) for t in range(start, stop))
     if device.type == "cuda":
         read = (batch.pinned() for batch in read)
-    large = size * math.prod(train.signal_shape) >= LARGE
-    for batch in ahead(read) if large else read:
+    for batch in ahead(read) if aside(device, size * math.prod(train.signal_shape)) else read:
         yield batch.to(device)
+
+
+def aside(device: torch.device, numbers: int) -> bool:
+    """Whether batches of so many numbers are read beside learning.
+
+    On a processor a thread that reads keeps threads of its own busy: learning took a quarter to a
+    half longer with it, to save a hundredth.
+    """
+    return device.type == "cuda" and numbers >= LARGE
 
 
 class Orders:
