@@ -54,7 +54,7 @@ def frozen(network: Deconvolutions) -> Frozen | None:
     """z -> (x, pullback); None where this way does not apply."""
     if not _suits(network):
         return None
-    kernels = _kernels()
+    kernels = _kernels(network.dense.device)
     return None if kernels is None else _frozen(network, kernels)
 
 
@@ -72,10 +72,15 @@ def _suits(network: Deconvolutions) -> bool:
 
 
 @cache
-def _kernels() -> Any:
+def _kernels(device: torch.device) -> Any:
+    """The kernels if they run there: Triton wants a compiler and a driver that suits it."""
     try:
         from abprop.networks import kernels
-    except ImportError:
+
+        kernels.activate(
+            torch.zeros(16, dtype=torch.bfloat16, device=device), torch.zeros(16).to(device)
+        )
+    except Exception:  # whatever it was, the plain way computes the same
         return None
     return kernels
 

@@ -12,12 +12,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from abprop.errors import UserError
 from abprop.networks.stages import SLOPE
 
 BLOCK = 1024  # numbers of a program that goes over all of them
 ROWS = 128  # places of a tile
 DEEP = 64  # channels of a tile, at most
-MOST = 2**31  # numbers of a tensor, so that 32 bits count them
+MOST = 2**31  # numbers of a tensor: 32 bits count them
 
 
 def activate(h: Tensor, b: Tensor) -> Tensor:
@@ -36,6 +37,9 @@ def ascend(h: Tensor, w: Tensor, b: Tensor) -> Tensor:
         b: (c,).
     """
     (batch, a, n, m), c = h.shape, w.shape[2]
+    if batch * 4 * n * m * c >= MOST:
+        most = MOST // (4 * n * m * c) // 16 * 16
+        raise UserError(f"infer.chunk={batch}: on this GPU use at most {most}")
     out = torch.empty(batch, 2 * n, 2 * m, c, dtype=h.dtype, device=h.device)
     count, columns = batch * n * m, min(256, c)
     grid = (triton.cdiv(count, ROWS), c // columns, 4)
