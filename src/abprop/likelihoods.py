@@ -84,7 +84,7 @@ class Gaussian(Likelihood):
     def score(self, y: Tensor, x: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """log p (B,) and its gradient in x, (y - x) / sigma^2."""
         residual, variance = y - x, self.sigma**2
-        squared = _summed(residual.square())
+        squared = summed(residual.square())
         log_p = -squared / (2 * variance) - 0.5 * count * torch.log(2 * math.pi * variance)
         return log_p, residual / variance
 
@@ -98,7 +98,7 @@ class Gaussian(Likelihood):
         self.sigma.copy_(torch.lerp(self.sigma**2, target, rate).sqrt().clamp_min(self.floor))
 
 
-def _summed(x: Tensor) -> Tensor:
+def summed(x: Tensor) -> Tensor:
     """The sum over each example, (B,), in whatever order x lies in memory."""
     return x.sum(tuple(range(1, x.ndim)))
 
@@ -118,7 +118,7 @@ class Spectral(Likelihood):
         k, d = self.k, RANGE * (y - x)
         excess = torch.expm1(d)
         constant = math.log(RANGE) + k * torch.log(k) - torch.lgamma(k) - k
-        return k * _summed(d - excess) + count * constant, k * RANGE * excess
+        return k * summed(d - excess) + count * constant, k * RANGE * excess
 
 
 def spread(k: float) -> float:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from abprop.likelihoods import Gaussian, Likelihood
+from abprop.likelihoods import Gaussian, Likelihood, summed
 from abprop.networks import Generator
 from abprop.operators import Operator
 from abprop.priors import Prior
@@ -61,8 +61,7 @@ class Model(nn.Module):
         """The same, with the residual beside it."""
         x = A(self.network(z))
         log_p = self.likelihood.log_prob(y, x, A.count) + self.prior.log_prob(z)
-        apart = (y - x.detach()).square()
-        return Joint(log_p, apart.sum(tuple(range(1, apart.ndim))))
+        return Joint(log_p, summed((y - x.detach()).square()))
 
     def score(self, y: Tensor, A: Operator) -> Score:
         """z -> (log p(y, z; W) (B,), its gradient in z (B, *latent_shape)) for weights as now.

@@ -19,8 +19,9 @@ Preconditioning and Fisher Adaptive Langevin Sampling, NeurIPS 2023, learns the 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from abprop.networks.stages import padded
 
 MEMORY = 50  # looks in memory, per channel
 DOUBT = 2  # looks, per channel, that the first coordinates are worth
@@ -54,7 +55,7 @@ class Metric:
     def root(self, root: Tensor) -> None:
         self._root = root
         # L^T and L with columns of zeros, so that rows of a product have bits of their own.
-        self._padded = tuple(F.pad(m, (0, -len(m) % 16)) for m in (root.T, root))
+        self._padded = padded(root.T), padded(root)
 
     def push(self, u: Tensor) -> Tensor:
         """L u, like z."""

@@ -20,7 +20,7 @@ from abprop.errors import UserError
 from abprop.networks import fused
 from abprop.networks.base import Frozen, Generator, Pullback
 from abprop.networks.levels import Levels
-from abprop.networks.stages import SLOPE, Stage, Through, channels_last, padded, usual
+from abprop.networks.stages import SLOPE, Stage, Through, channels_last, padded, unrelu, usual
 
 EDGE = 0.95  # where the tanh still has a slope to learn from
 FINER = 0.1  # variance that factors of a finer scale add at first, to about 1
@@ -133,11 +133,11 @@ class ConvGenerator(Generator):
                 g = downs[-1](self._unfinish(v, x, canvas))
                 parts: list[Tensor] = []
                 for i in reversed(range(count - 1)):
-                    g = _unrelu(g, hidden[i + 1])
+                    g = unrelu(g, hidden[i + 1])
                     if i < len(entries):
                         parts.insert(0, self._contract(g, entries[i]))
                     g = downs[i](g)
-                return self.levels.join([self._contract(_unrelu(g, hidden[0]), dense), *parts])
+                return self.levels.join([self._contract(unrelu(g, hidden[0]), dense), *parts])
 
             return x, pullback
 
@@ -255,8 +255,3 @@ def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, 
             f"{latent_shape[0]}x{-(-(size[0] - 2) // 2**depth) + 2}"
         )
     return cells, depth if others else cells
-
-
-def _unrelu(g: Tensor, h: Tensor) -> Tensor:
-    """The gradient before a leaky ReLU whose output was h, in place of g."""
-    return torch.ops.aten.leaky_relu_backward.grad_input(g, h, SLOPE, True, grad_input=g)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from abprop.networks.base import Frozen, Pullback
-from abprop.networks.stages import SLOPE, Stage, channels_last
+from abprop.networks.stages import Stage, channels_last, unrelu
 
 MOST_CHANNELS = 4  # of a picture: 16 taps each are the 64 columns of a tile
 
@@ -112,14 +112,10 @@ def _frozen(network: Deconvolutions, kernels: Any) -> Frozen:
         def pullback(v: Tensor) -> Tensor:
             g = kernels.begin(v, x, back, hidden[-1])
             for i in reversed(range(len(downs))):
-                g = _unrelu(downs[i](g), hidden[i])
+                g = unrelu(downs[i](g), hidden[i])
             g = g.permute(0, 2, 3, 1).reshape(len(z), -1)
             return torch.mm(g, wide, out_dtype=torch.float32)[:, :d]
 
         return x, pullback
 
     return run
-
-
-def _unrelu(g: Tensor, h: Tensor) -> Tensor:
-    return torch.ops.aten.leaky_relu_backward.grad_input(g, h, SLOPE, True, grad_input=g)

@@ -44,7 +44,7 @@ class Form(Protocol):
     """One way: what to make of the weights (a, b, 4, ...) once, and how to apply that."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through: ...
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through: ...
     @staticmethod
     def downward(w: Tensor, padding: Padding) -> Through: ...
 
@@ -53,7 +53,7 @@ class Direct:
     """Kernel 4, stride 2, channels last."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
         return lambda h: _transposed(channels_last(h), w, b, padding)
 
     @staticmethod
@@ -65,7 +65,7 @@ class First:
     """Kernel 4, stride 2, channels first: on some processors faster where places are few."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
         w = w.contiguous()
         return lambda h: channels_last(_transposed(h.contiguous(), w, b, padding))
 
@@ -79,8 +79,8 @@ class Subpixel:
     """Kernel 2, stride 1, between which channels and places are exchanged."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
-        v, b = channels_last(_phases(w)), None if b is None else b.repeat(2 ** len(padding))
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
+        v, b = channels_last(_phases(w)), b.repeat(2 ** len(padding))
         around = tuple(2 - p for p in padding)
         inner = tuple(slice(p, -p or None) for p in around)  # half of a border is not wanted
 
@@ -106,20 +106,18 @@ class Taps:
     """One product to all taps of a cell, which are then laid over each other."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
         matrix, (a, c) = w.movedim(1, -1).flatten(1), w.shape[:2]
 
         def up(h: Tensor) -> Tensor:
             batch, size = len(h), h.shape[2:]
             parts = (h.movedim(1, -1).reshape(-1, a) @ matrix).reshape(batch, *size, -1)
             out = parts.new_zeros(batch, *(m for n in size for m in (n + 1, 2)), c)
-            for corner, part in _corners(parts, len(size)):
-                windows = [v for s, n in zip(corner, size, strict=True)
-                           for v in (slice(s, s + n), slice(None))]  # fmt: skip
-                out[(slice(None), *windows)] += part
+            for window, part in _corners(parts, size):
+                out[window] += part
             out = out.reshape(batch, *(2 * n + 2 for n in size), c).movedim(-1, 1)
             out = out[(..., *(slice(p, -p or None) for p in padding))]
-            return out if b is None else out + b.reshape(-1, *(1,) * len(size))
+            return out + b.reshape(-1, *(1,) * len(size))
 
         return up
 
@@ -133,33 +131,36 @@ class Taps:
             batch, size = len(g), [n // 2 - 1 for n in g.shape[1:-1]]
             pairs = g.reshape(batch, *(m for n in size for m in (n + 1, 2)), c)
             parts = g.new_empty(batch, *size, len(matrix))
-            for corner, part in _corners(parts, len(size)):
-                windows = [v for s, n in zip(corner, size, strict=True)
-                           for v in (slice(s, s + n), slice(None))]  # fmt: skip
-                part.copy_(pairs[(slice(None), *windows)])
+            for window, part in _corners(parts, size):
+                part.copy_(pairs[window])
             return (parts @ matrix).movedim(-1, 1)
 
         return down
 
 
-def _corners(parts: Tensor, dims: int) -> Iterator[tuple[tuple[int, ...], Tensor]]:
-    """Taps (B, *n, 4^dims c) by the corner of a cell they belong to, each (B, n, 2, ..., c)."""
+def _corners(parts: Tensor, size: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], Tensor]]:
+    """Taps (B, *n, 4^dims c) by the corner of a cell they belong to, each (B, n, 2, ..., c).
+
+    With each comes where it lies among places in pairs, (B, n + 1, 2, ..., c).
+    """
+    dims = len(size)
     cells = parts.unflatten(-1, (*(2, 2) * dims, -1))  # tap t = 2 corner + place
     order = [axis for i in range(dims) for axis in (1 + i, 1 + dims + i)]
     for corner in itertools.product((0, 1), repeat=dims):
-        part = cells
-        for i, s in enumerate(corner):
+        part, window = cells, [slice(None)]
+        for i, (s, n) in enumerate(zip(corner, size, strict=True)):
             part = part.select(1 + dims + i, s)
-        yield corner, part.permute(0, *order, 1 + 2 * dims)
+            window += [slice(s, s + n), slice(None)]
+        yield tuple(window), part.permute(0, *order, 1 + 2 * dims)
 
 
 class Product:
     """Of a table, which has no axes: a matrix."""
 
     @staticmethod
-    def upward(w: Tensor, b: Tensor | None, padding: Padding) -> Through:
+    def upward(w: Tensor, b: Tensor, padding: Padding) -> Through:
         wide = padded(w)
-        return lambda h: (h @ wide)[..., : w.shape[1]] + (0 if b is None else b)
+        return lambda h: (h @ wide)[..., : w.shape[1]] + b
 
     @staticmethod
     def downward(w: Tensor, padding: Padding) -> Through:
@@ -184,16 +185,15 @@ class Stage:
     padding: Padding
     folded: int = 0
 
-    def up(self, w: Tensor, b: Tensor | None, form: str) -> Through:
+    def up(self, w: Tensor, b: Tensor, form: str) -> Through:
         """(B, a, *n) -> (B, b, *); differentiable in w and b.
 
         Args:
             w: (a, b, 4, ...), in the precision to compute in.
-            b: (b,), or None: nothing is added.
+            b: (b,).
             form: a name of `FORMS`.
         """
-        b = None if b is None else b.to(w.dtype)
-        return self._over(self._form(form).upward(w, b, self.padding))
+        return self._over(self._form(form).upward(w, b.to(w.dtype), self.padding))
 
     def down(self, w: Tensor, form: str) -> Through:
         """The transpose: (B, b, *) -> (B, a, *n)."""
@@ -242,6 +242,11 @@ def parsed(text: str, layers: int) -> tuple[str, ...]:
     return words
 
 
+def unrelu(g: Tensor, h: Tensor) -> Tensor:
+    """The gradient before a leaky ReLU whose output was h, in place of g."""
+    return torch.ops.aten.leaky_relu_backward.grad_input(g, h, SLOPE, True, grad_input=g)
+
+
 # Layouts --------------------------------------------------------------------------------------
 
 
@@ -284,7 +289,7 @@ def _phases(w: Tensor) -> Tensor:
 # Convolutions of one to three axes --------------------------------------------------------------
 
 
-def _transposed(h: Tensor, w: Tensor, b: Tensor | None, padding: Padding) -> Tensor:
+def _transposed(h: Tensor, w: Tensor, b: Tensor, padding: Padding) -> Tensor:
     if w.ndim == 3:
         h, w = h.unsqueeze(2), w.unsqueeze(2)
         return F.conv_transpose2d(h, w, b, (1, 2), (0, *padding)).squeeze(2)
