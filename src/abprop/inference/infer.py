@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +18,19 @@ from abprop.noise import Keyed
 from abprop.operators import Operator
 
 ABSURD = 1e4  # no posterior of a learned generator reaches so far from its prior
+
+
+class Visit(NamedTuple):
+    """What becomes of some chains in a visit depends on this; see `infer`."""
+
+    kernel: Kernel
+    model: Model
+    y: Tensor
+    A: Operator
+    state: State
+    metric: Metric
+    steps: int
+    noise: Keyed
 
 
 def infer(
@@ -58,10 +72,8 @@ def infer(
     for rows, n in chunks(len(y), chunk, state.z.device):
         some = State(*(v[rows] for v in state))
         now = noise[rows].later(some.age).ahead(steps + 1)
-        if looked is None:
-            told = _replayed(kernel, model, y[rows], A[rows], some, metric, steps, now)
-        else:
-            told = _visited(kernel, model, y[rows], A[rows], some, metric, steps, now, looked[rows])
+        visit = Visit(kernel, model, y[rows], A[rows], some, metric, steps, now)
+        told = _replayed(visit) if looked is None else _visited(visit, looked[rows])
         parts.append([v[:n] for v in told])
     whole = [torch.cat(values) for values in zip(*parts, strict=True)]
     return State(*whole[: len(State._fields)]), Info(*whole[len(State._fields) :])
@@ -75,45 +87,27 @@ def _looked(kernel: Kernel, state: State, asked: bool) -> Tensor | None:
     return new | asked if asked or bool(new.any()) else None
 
 
-def _replayed(
-    kernel: Kernel,
-    model: Model,
-    y: Tensor,
-    A: Operator,
-    state: State,
-    metric: Metric,
-    steps: int,
-    noise: Keyed,
-) -> Sequence[Tensor]:
+def _replayed(visit: Visit) -> Sequence[Tensor]:
     """A visit without looks: the same each time, so that a GPU may replay a recording of it."""
-    held = replay.parts_of(A) if replay.possible(y) else None
+    held = replay.parts_of(visit.A) if replay.possible(visit.y) else None
     if held is None:
-        return _visited(kernel, model, y, A, state, metric, steps, noise)
-    (rest, tensors), (key, keyed) = held, replay.noise_of(noise)
+        return _visited(visit)
+    (rest, tensors), (key, keyed) = held, replay.noise_of(visit.noise)
     names, n = list(tensors), len(State._fields)
 
     def work(y: Tensor, root: Tensor, *more: Tensor) -> Sequence[Tensor]:
-        there = replay.with_parts(A, dict(zip(names, more[n + 3 :], strict=True)))
-        now = State(*more[:n])
+        there = replay.with_parts(visit.A, dict(zip(names, more[n + 3 :], strict=True)))
         noise = replay.with_noise(key, more[n : n + 3])
-        return _visited(kernel, model, y, there, now, Metric(root), steps, noise)
+        now = State(*more[:n])
+        return _visited(visit._replace(y=y, A=there, state=now, metric=Metric(root), noise=noise))
 
-    inputs = [y, metric.root, *state, *keyed, *tensors.values()]
-    return replay.replayed(model, (kernel, steps, rest, key), work, inputs)
+    inputs = [visit.y, visit.metric.root, *visit.state, *keyed, *tensors.values()]
+    return replay.replayed(visit.model, (visit.kernel, visit.steps, rest, key), work, inputs)
 
 
-def _visited(
-    kernel: Kernel,
-    model: Model,
-    y: Tensor,
-    A: Operator,
-    state: State,
-    metric: Metric,
-    steps: int,
-    noise: Keyed,
-    looked: Tensor | None = None,
-) -> Sequence[Tensor]:
-    """Fields of the state and the info after a visit."""
+def _visited(visit: Visit, looked: Tensor | None = None) -> Sequence[Tensor]:
+    """Fields of the state and the info after a visit; `looked` as `_looked` gives it."""
+    kernel, model, y, A, state, metric, steps, noise = visit
     score = model.score(y, A)
     chain, axis, bent = _prepared(kernel, score, state, metric, noise, looked)
     told: list[Moved] = []
