@@ -17,12 +17,13 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
-    ("errors", "noise", "say", "version"),
+    ("errors", "noise", "say", "version", "whole"),
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
     ("model", "residuals", "spectra", "replay"),
     ("inference",),
     ("latents",),
     ("alternate",),
+    ("distributed",),
     ("checkpoint", "machine", "rehearsal"),
     ("files",),
     ("data",),

@@ -22,14 +22,16 @@ from abprop.latents import Latents
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.operators import Operator
+from abprop.whole import HERE, Whole
 
 
 class Batch(NamedTuple):
-    """Some examples: their ids (B,), observations (B, ...) and operator."""
+    """Some examples: their ids (B,), observations (B, ...), operator, and what they are part of."""
 
     ids: Tensor
     y: Tensor
     A: Operator
+    whole: Whole = HERE
 
     def pinned(self) -> Batch:
         """With y where a GPU can fetch it itself."""
@@ -38,7 +40,7 @@ class Batch(NamedTuple):
     def to(self, device: torch.device | str) -> Batch:
         """The same on a device; nothing waits there for a y that is pinned."""
         y = self.y.to(device, non_blocking=self.y.is_pinned())
-        return Batch(self.ids.to(device), y, self.A.to(device))
+        return Batch(self.ids.to(device), y, self.A.to(device), self.whole)
 
     def spread(self, chains: int) -> tuple[Tensor, Tensor, Operator, Tensor]:
         """ids, y and A with a row for each chain, those of one example in a row; and its number."""
@@ -57,6 +59,14 @@ class Step(NamedTuple):
     residual: Tensor  # mean squared residual of the numbers measured, before W moved
     info: Info
     ids: Tensor  # of the chains that `info` tells of, (B K,)
+    whole: Whole  # the batch of which these are here
+    rate: float  # what part of all examples the batch is
+
+    def gathered(self) -> Step:
+        """With what `info` tells of the chains of the whole batch, but for looks."""
+        kept = {name: v for name, v in self.info._asdict().items() if name != "bent"}
+        told = {name: self.whole.gather(v) for name, v in kept.items()}
+        return self._replace(info=self.info._replace(**told), ids=self.whole.gather(self.ids))
 
 
 def alternate(
@@ -97,26 +107,38 @@ def alternate(
             metric=latents.metric, look=due(t, steps), chunk=chunk,
         )  # fmt: skip
         latents[batch.ids] = state
-        latents.metric.update(info.bent)
+        latents.metric.update(batch.whole.gather(info.bent))
         # Learning back-propagation: ascend the same log joint in W
-        optimizer.zero_grad()
-        loss, residual = torch.stack([*_learn(model, y, state.z, A, chunk)]).sum(0)
+        loss, residual = _learn(model, batch.whole, y, state.z, A, chunk)
         if also is not None:
             also(t).backward()
         optimizer.step()
         # The prior's own step is closed-form, and wants draws from the posterior
+        rate = batch.whole.share(len(batch.ids), len(latents))
         if kernel.samples:
-            rate = len(batch.ids) / len(latents)
-            model.prior.update(state.z, rate, noise.at(ids, state.age, chain).of("prior"))
-        yield Step(t, loss, residual, info, ids)
+            keyed = noise.at(ids, state.age, chain).of("prior")
+            model.prior.update(state.z, rate, keyed, batch.whole)
+        yield Step(t, loss, residual, info, ids, batch.whole, rate)
 
 
-def _learn(model: Model, y: Tensor, z: Tensor, A: Operator, chunk: int) -> Iterator[Tensor]:
-    """Accumulates the gradient of -mean log p over the batch, a chunk at a time."""
-    measured = A.count.sum()
-    for rows, n in chunks(len(y), chunk, y.device):
-        rows = rows[:n]
-        joint = model.joint(y[rows], z[rows], A[rows])
-        loss = -joint.log_p.sum() / len(y)
-        loss.backward()
-        yield torch.stack((loss, joint.square.sum() / measured)).detach()
+def _learn(
+    model: Model, whole: Whole, y: Tensor, z: Tensor, A: Operator, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """Sets the weights' gradient of -mean log p over the batch; that and the mean square."""
+    weights = list(model.network.parameters())
+
+    def summed(y: Tensor, z: Tensor, A: Operator) -> tuple[Tensor, ...]:
+        """How many chains; -log p, squares, how many numbers; gradients: a chunk at a time."""
+        total, grads = y.new_zeros(3), [torch.zeros_like(w) for w in weights]
+        for rows, n in chunks(len(y), chunk, y.device):
+            rows = rows[:n]
+            joint, count = model.joint(y[rows], z[rows], A[rows]), A[rows].count.sum()
+            loss = -joint.log_p.sum()
+            torch._foreach_add_(grads, torch.autograd.grad(loss, weights))
+            total += torch.stack((loss.detach(), joint.square.detach().sum(), count.to(total)))
+        return total.new_full((), len(y)), total, *grads
+
+    chains, (loss, square, measured), *grads = whole.sum(summed, y, z, A)
+    for weight, grad in zip(weights, grads, strict=True):
+        weight.grad = grad / chains
+    return loss / chains, square / measured

@@ -24,6 +24,7 @@ from abprop.inference import Kernel, Metric, State, infer
 from abprop.model import Model
 from abprop.noise import Keyed
 from abprop.operators import Operator
+from abprop.whole import HERE, Whole
 
 VISITS = 30
 LEADING = 3  # directions of z that are watched
@@ -68,12 +69,28 @@ class Trace(NamedTuple):
     stable: float
 
 
-def leading(z: Tensor) -> Tensor:
-    """Directions of the largest variances of z (N, k, ...) over channels, (k, at most LEADING)."""
-    rows = z.movedim(1, -1).reshape(-1, z.shape[1])
-    rows = rows[:: -(-len(rows) // ENOUGH)].cpu().double()
-    centred = rows - rows.mean(0)
-    vectors = torch.linalg.eigh(centred.T @ centred).eigenvectors
+def leading(z: Tensor, whole: Whole = HERE) -> Tensor:
+    """Directions of the largest variances of z (N, k, ...) over channels, (k, at most LEADING).
+
+    Args:
+        z: latents, of each example as many.
+        whole: all examples, of which these are here.
+    """
+
+    def rows_of(z: Tensor) -> Tensor:
+        rows = z.movedim(1, -1).reshape(-1, z.shape[1])
+        return rows[:: -(-len(rows) // ENOUGH)].cpu().double()
+
+    def counted(z: Tensor) -> tuple[Tensor, Tensor]:
+        rows = rows_of(z)
+        return rows.new_full((1,), len(rows)), rows.sum(0)
+
+    def squares(z: Tensor) -> tuple[Tensor]:
+        centred = rows_of(z) - total / count
+        return (centred.T @ centred,)
+
+    count, total = whole.sum(counted, z)
+    vectors = torch.linalg.eigh(whole.sum(squares, z)[0]).eigenvectors
     return vectors.flip(1)[:, :LEADING].to(z)
 
 
@@ -91,6 +108,7 @@ def watch(
     steps: int,
     visits: int = VISITS,
     chunk: int = 64,
+    whole: Whole = HERE,
 ) -> Trace:
     """Let chains go on, W as it is.
 
@@ -100,19 +118,19 @@ def watch(
         directions: of z's channels, (k, m); of a map the middle cell is watched.
         chains: K, of each example.
         visits: how many.
+        whole: the examples watched, of which these are here.
     """
     middle = tuple(n // 2 for n in state.z.shape[2:])
-    watched, accepted, stable = [], [], []
+    watched = []
     for _ in range(visits):
         state, info = infer(model, y, A, state, kernel, steps=steps, noise=noise, metric=metric,
                             chunk=chunk)  # fmt: skip
         along = state.z[(slice(None), slice(None), *middle)] @ directions
-        watched.append(torch.cat((info.log_p[:, None], along), 1))
-        accepted.append(info.accepted.mean())
-        stable.append(info.stable.mean())
-    told = torch.stack(watched).cpu().double().numpy()  # (visits, N K, 1 + m)
-    told = np.moveaxis(told.reshape(visits, -1, chains, told.shape[-1]), 2, 0)
-    return Trace(told, torch.stack(accepted).mean().item(), torch.stack(stable).mean().item())
+        along = torch.column_stack((info.log_p, along, info.accepted, info.stable))
+        watched.append(along.cpu().double())
+    told = whole.gather(torch.stack(watched, 1)).numpy()  # (N K, visits, 1 + m + 2)
+    told = told.reshape(-1, chains, visits, told.shape[-1]).transpose(1, 2, 0, 3)
+    return Trace(told[..., :-2], float(told[..., -2].mean()), float(told[..., -1].mean()))
 
 
 def health(trace: Trace) -> Health:

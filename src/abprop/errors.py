@@ -11,7 +11,13 @@ class AbpropError(Exception):
 
 
 class UserError(AbpropError, ValueError):
-    """Something the caller can mend. The message is one line: what was wrong, where, what to do."""
+    """Something the caller can mend. The message is one line: what was wrong, where, what to do.
+
+    Attributes:
+        told: whether another process says so.
+    """
+
+    told = False
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> UserError:

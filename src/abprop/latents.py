@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
@@ -66,8 +66,17 @@ class Latents:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything needed to rebuild the table, rows in id order."""
-        metric = {f"metric.{name}": v for name, v in self.metric.tensors().items()}
-        return {"ids": self.ids, **self.state._asdict(), **metric}
+        return {**self.part(0, len(self)), **self.shared()}
+
+    def shared(self) -> dict[str, Tensor]:
+        """What `tensors` tells of no chain in particular."""
+        return {f"metric.{name}": v for name, v in self.metric.tensors().items()}
+
+    def part(self, begin: int, end: int) -> dict[str, Tensor]:
+        """What `tensors` tells of the chains of examples begin..end-1."""
+        k = self.chains
+        states = {name: v[begin * k : end * k] for name, v in self.state._asdict().items()}
+        return {"ids": self.ids[begin:end], **states}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Become the table that `tensors` gave; earlier versions kept z and s alone."""
@@ -88,6 +97,28 @@ class Latents:
         moved.ids, moved.metric = self.ids.to(device), self.metric.to(device)
         moved.state = State(*(v.to(device) for v in self.state))
         return moved
+
+
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """One table of several that follow each other; what is no row is told by the first."""
+    first, *others = parts
+    if not others:
+        return dict(first)
+    rows = {n for n in first if not n.startswith("metric.")}
+    return {n: torch.cat([part[n] for part in parts]) if n in rows else first[n] for n in first}
+
+
+def chosen(table: Mapping[str, Tensor], ids: Tensor) -> dict[str, Tensor]:
+    """The rows of some examples, all of them there, of what `joined` gives."""
+    if torch.equal(table["ids"], ids):
+        return dict(table)
+    chains = len(table["z"]) // len(table["ids"])
+    rows = (
+        torch.searchsorted(table["ids"], ids)[:, None] * chains + torch.arange(chains)
+    ).flatten()
+    whole = {name: v for name, v in table.items() if name.startswith("metric.")}
+    states = {n: v[rows] for n, v in table.items() if n not in whole and n != "ids"}
+    return {"ids": ids, **states, **whole}
 
 
 class Rehearsed(Latents):

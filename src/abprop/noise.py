@@ -76,13 +76,13 @@ class Noise:
         when, which = (torch.as_tensor(v, device=ids.device).expand(len(ids)) for v in (t, chain))
         return Keyed(self.key, ids, when, which)
 
-    def uniform(self, count: int, t: int = 0) -> Tensor:
+    def uniform(self, count: int, t: int = 0, which: int = 0) -> Tensor:
         """`count` float64 numbers in (0, 1) that belong to no example."""
-        return self.at(torch.zeros(1, dtype=torch.int64), t).uniform(count)[0]
+        return self.at(torch.tensor([which]), t).uniform(count)[0]
 
-    def permutation(self, n: int, t: int = 0) -> Tensor:
-        """A random order of range(n) for epoch `t`, int64 (n,)."""
-        return torch.argsort(self.uniform(n, t), stable=True)
+    def permutation(self, n: int, t: int = 0, which: int = 0) -> Tensor:
+        """A random order of range(n) for epoch `t`, int64 (n,); one of several."""
+        return torch.argsort(self.uniform(n, t, which), stable=True)
 
 
 class Keyed:

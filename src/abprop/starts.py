@@ -13,6 +13,7 @@ from abprop.data import Examples
 from abprop.data.views import compared, mirror_ratio
 from abprop.errors import UserError
 from abprop.model import Model
+from abprop.whole import HERE, Whole
 
 HEAT = 1.8  # sigma in units of PCA's residual
 MIRROR_LIMIT = 1.15  # mirrored copies are used if PCA explains them this nearly as well
@@ -86,8 +87,10 @@ def _without_holes(y: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.where(hidden, (y * shown).sum(0) / shown.sum(0).clamp_min(1), y)
 
 
-def scores(train: Examples, originals: int, d: int) -> Tensor:
-    """Principal component scores of all examples on one common scale, (M, d).
+def scores(
+    train: Examples, originals: int, d: int, rows: Tensor | None = None, whole: Whole = HERE
+) -> Tensor:
+    """Principal component scores of the examples on one common scale, (M, d).
 
     Not whitened: equal distances in z are about equal distances in x, so that log p(y | z) curves
     alike in every direction and Langevin mixes in all of them at one step size. The prior carries
@@ -97,28 +100,27 @@ def scores(train: Examples, originals: int, d: int) -> Tensor:
         train: the examples.
         originals: PCA is fitted to the first so many; copies follow them.
         d: how many.
+        rows: which examples; all of them if None.
+        whole: all of which these are a part.
     """
-    rows = _some(originals)
-    x, observed = _flat(train, rows)
+    x, observed = _flat(train, _some(originals))
     most = min(len(x) - 1, x.shape[1])
     if d > most:
         raise UserError(
             f"infer.start=pca gives at most {most} factors here and model.latent={d}; "
             "add --set infer.start=prior"
         )
-    blocks = [range(i, min(i + BLOCK, len(train))) for i in range(0, len(train), BLOCK)]
-    found = torch.empty(len(train), d)
+    rows = torch.arange(len(train)) if rows is None else rows
+    blocks = rows.split(BLOCK)  # reading takes room
     if observed is None:
         mean = x.mean(0)
         axes = principal.principal_axes(x - mean, d)
-        for b in blocks:
-            found[b.start : b.stop] = (train.y[torch.tensor(b)].flatten(1) - mean) @ axes
-        return _one_scale(found)
+        found = torch.cat([(train.y[b].flatten(1) - mean) @ axes for b in blocks])
+        return _one_scale(found, whole)
     model = principal.fit(x, observed, d, iterations=ROUNDS)
-    axes, lengths, turn = torch.linalg.svd(model.W, full_matrices=False)
-    for b in blocks:
-        found[b.start : b.stop] = model.posterior(*_flat(train, b))[0]
-    return _one_scale(found @ turn.T * lengths)
+    _, lengths, turn = torch.linalg.svd(model.W, full_matrices=False)
+    found = torch.cat([model.posterior(*_flat(train, b))[0] for b in blocks])
+    return _one_scale(found @ turn.T * lengths, whole)
 
 
 def cell_scores(train: Examples, model: Model) -> Tensor:
@@ -169,9 +171,10 @@ def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
     return found.reshape(count, *grid, k).movedim(-1, 1), rest
 
 
-def _one_scale(z: Tensor) -> Tensor:
+def _one_scale(z: Tensor, whole: Whole = HERE) -> Tensor:
     """z divided by one number, in place."""
-    return z.div_(z.square().mean().sqrt().clamp_min(1e-6))
+    squares, count = whole.sum(lambda z: (z.square().sum(), z.new_full((), z.numel())), z)
+    return z.div_((squares / count).sqrt().clamp_min(1e-6))
 
 
 def _some(count: int, most: int = MOST) -> range:
@@ -183,12 +186,12 @@ def _whole(seen: Examples, rows: Tensor) -> tuple[Tensor, Tensor | None]:
     return seen.y[rows], getattr(seen.A[rows], "hidden", None)
 
 
-def _flat(seen: Examples, rows: range) -> tuple[Tensor, Tensor | None]:
+def _flat(seen: Examples, rows: range | Tensor) -> tuple[Tensor, Tensor | None]:
     """y (n, D), and which entries were observed, (n, G) as `principal` takes it.
 
     A mask that all channels share is told once: G is then D over the number of channels.
     """
-    y, hidden = _whole(seen, torch.tensor(rows))
+    y, hidden = _whole(seen, torch.as_tensor(rows))
     if hidden is not None and hidden.ndim > 2 and (hidden == hidden[:, :1]).all():
         hidden = hidden[:, :1]
     return y.flatten(1), None if hidden is None else ~hidden.flatten(1)

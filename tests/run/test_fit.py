@@ -31,7 +31,7 @@ from abprop.run import Layers, Progress, fit, load, metrics
 from abprop.run.recipe import loads, settings
 from abprop.run.split import load_data, resolve, split
 
-SOURCE = Path(fitting.__file__).resolve().parents[2]
+SOURCE = Path(fitting.__file__).resolve().parents[3]
 
 
 class Told(Progress):

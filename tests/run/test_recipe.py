@@ -81,6 +81,8 @@ OTHER: dict[str, tuple[str, object]] = {
     "train.draws": ("0.3", 0.3),
     "checkpoint.every": ("200", 200),
     "checkpoint.keep": ("3", 3),
+    "distributed.shards": ("4", 4),
+    "distributed.reduce": ("exact", "exact"),
     "run.device": ("cpu", "cpu"),
     "run.precision": ("float32", "float32"),
     "run.forms": ("dd sd", "dd sd"),

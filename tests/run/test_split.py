@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from abprop.distributed import Shards
 from abprop.inference import chunks
 from abprop.learning import ModelSettings, Settings, TrainSettings
 from abprop.learning import parts as parts_of
+from abprop.learning.orders import Batches, largest_batch
 from abprop.run.recipe import Recipe, settings
 from abprop.run.recipe import compose as recipe_of
 from abprop.run.split import resolve, split
@@ -92,8 +94,8 @@ def test_an_epoch_visits_every_example_once_and_no_batch_one_twice(size: int) ->
 def test_presets_infer_hardly_a_row_that_no_one_needs(n: int, batch: int, most: int) -> None:
     train = TrainSettings(batch=batch)
     known = Settings(ModelSettings((2,)), train=train)
-    order = parts_of.Orders(0, n, batch)
-    chunk = parts_of.fitting_chunk(most, parts_of.batch_size(known, n))
+    order = Batches(0, Shards(n), batch)
+    chunk = parts_of.fitting_chunk(most, largest_batch(n, known.train.batch))
     needed = [len(order[t]) for t in range(20)]
     computed = [sum(len(rows) for rows, _ in chunks(m, chunk)) for m in needed]
     assert sum(computed) <= 1.05 * sum(needed)

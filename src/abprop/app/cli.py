@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -11,7 +12,17 @@ from typing import Annotated, Any
 import typer
 
 from abprop.app import commands
-from abprop.app.commands.options import Hide, Json, Masks, Sets, print_json, say
+from abprop.app.commands.options import (
+    Hide,
+    Json,
+    Masks,
+    Processes,
+    Sets,
+    print_json,
+    say,
+    share_out,
+    tell,
+)
 from abprop.errors import UserError
 
 EXIT_BUG, EXIT_USER, EXIT_STOPPED = 1, 2, 3
@@ -68,10 +79,12 @@ def fit(
     stop_at: StopAt = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16")] = None,
+    processes: Processes = 1,
     tensorboard: Curves = False,
     as_json: Json = False,
 ) -> None:
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
+    share_out(processes)
     from abprop.app.progress import TensorBoard, on_screen
     from abprop.learning import Clock
     from abprop.run import Layers
@@ -97,13 +110,15 @@ def fit(
 
 
 def _ended(folder: Path, session: Any, as_json: bool) -> None:
-    """How to go on, or the report."""
+    """How to go on, or the report; the first of several processes speaks for all."""
     learning = session.learning
-    early = learning.t < learning.total
-    if early:
+    early, first = learning.t < learning.total, learning.shards.group.first
+    if early and first:
         say(f"saved at iteration {learning.t} of {learning.total}; resume with: {_again(folder)}")
     if early and session.interrupted:
         raise typer.Exit(EXIT_STOPPED)
+    if not first:
+        return
     _report(folder, session.signals)
     if as_json:
         from abprop.run import load
@@ -164,7 +179,10 @@ def main() -> None:
     # SIGTERM ends a command as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(_guarded(app))
+        code = _guarded(app)
+        if "WORLD_SIZE" in os.environ:  # others that still end are told to: it is ending
+            before = signal.SIG_IGN
+        sys.exit(code)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -182,7 +200,8 @@ def _guarded(run: Callable[..., Any]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
-        say(f"abprop: {' '.join(str(error).split())}")
+        if not error.told:
+            tell(f"abprop: {' '.join(str(error).split())}")
     except _USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "abprop"
         say(f"abprop: {error.format_message()} (see {command} --help)")

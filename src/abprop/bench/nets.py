@@ -118,7 +118,7 @@ class Fitting:
 
     def visit(self) -> tuple[State, Info]:
         """`steps` Langevin steps of all chains, from where they are each time."""
-        learning, (ids, y, A) = self.learning, self.batch
+        learning, (ids, y, A, _) = self.learning, self.batch
         return infer(
             learning.model, y, A, learning.latents[ids], learning.kernel, steps=self.steps,
             noise=Noise(0).at(ids), metric=learning.latents.metric, chunk=learning.chunk,

@@ -1,6 +1,6 @@
 """Checkpoints: named groups of tensors and a manifest, in one folder for each saved step.
 
-    checkpoints/step-00001200/{network,optimizer,latents-00000}.safetensors + manifest.json
+    checkpoints/step-00001200/{network,optimizer,latents-*}.safetensors + manifest.json
 
 A folder is written under a temporary name, synced to disk, the manifest last, then renamed: it
 is there whole or not at all. The manifest holds the size and SHA-256 of every file (safetensors
@@ -11,13 +11,14 @@ depend only on what is saved, so equal states make equal folders. Nothing is eve
 from abprop.checkpoint.beside import colour_in, coloured, known_in, learned_of, named, names_in
 from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, prune, steps
-from abprop.checkpoint.manifest import Checkpoint, CheckpointError, step_name
+from abprop.checkpoint.manifest import Checkpoint, CheckpointError, shard, step_name
 from abprop.checkpoint.reading import facts, latest, load
 from abprop.checkpoint.writing import digest, save
 
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "shard",
     "step_name",
     "named",
     "coloured",

@@ -13,12 +13,14 @@ from typing import Any
 from torch import Tensor
 
 from abprop.errors import UserError
+from abprop.latents import joined
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_BYTES = 16 << 20  # a longer one is not ours; do not even parse it
 
 STEP = re.compile(r"step-([0-9]{8,18})")
+SHARD = re.compile(r"latents-[0-9]{5}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.safetensors")  # a plain name, never a path
 
 
@@ -32,13 +34,24 @@ class Checkpoint:
 
     Attributes:
         step: iterations done.
-        tensors: {"network": {name: tensor}, "optimizer": ..., "latents-00000": ...}, on the CPU.
+        tensors: {"network": {name: tensor}, "optimizer": ..., "latents-00000": ...}, on the CPU;
+            latents in as many groups as there are shards.
         meta: whatever the writer put beside them (recipe, data fingerprint, versions, ...).
     """
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
     meta: dict[str, Any]
+
+    @property
+    def latents(self) -> dict[str, Tensor]:
+        """Those of all shards, rows in the order of ids."""
+        return joined([self.tensors[name] for name in sorted(self.tensors) if shard(name)])
+
+
+def shard(name: str) -> bool:
+    """Whether a group of tensors is the latents of a shard."""
+    return SHARD.fullmatch(name) is not None
 
 
 def step_name(step: int) -> str:

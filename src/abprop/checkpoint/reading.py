@@ -159,5 +159,5 @@ def facts(
         "iterations": iterations,
         "sigma": round(model.likelihood.sigma.item(), 6),
         "weights_sha256": digest(saved.tensors["network"]),
-        "latents_sha256": digest({"z": saved.tensors["latents-00000"]["z"]}),
+        "latents_sha256": digest({"z": saved.latents["z"]}),
     }

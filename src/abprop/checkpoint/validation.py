@@ -4,6 +4,7 @@
     optimizer        finite moments, NUMBER.NAME
     latents-00000    ids (N,) ascending; z (K N, k, ...), s and age (K N,), axis like z;
                      metric.root (k, k) with metric.looks; earlier versions wrote ids, z and s alone
+    latents-00001 .. the same of the other shards, ids going on; no metric
     names            the originals' names (see `names`); earlier versions had them in meta
     meta             chunk, scores [[t, mse, spread], ...], data: shape and scale
 
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from abprop.checkpoint.beside import colour_in, known_in, names_in
-from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault
+from abprop.checkpoint.manifest import MANIFEST, Checkpoint, fault, shard
 from abprop.errors import AbpropError
 
 GROUPS = ("network", "optimizer", "latents-00000")
@@ -48,13 +49,16 @@ def check(folder: Path, checkpoint: Checkpoint) -> None:
             raise fault(folder / f"{name}.safetensors", "it is missing")
     for name, group in checkpoint.tensors.items():
         wrong = _not_finite(group)
-        if not wrong and name == "latents-00000":
+        if not wrong and shard(name):
             wrong = _latents(group)
         if not wrong and name == "optimizer":
             wrong = _moments(group)
         if wrong:
             raise fault(folder / f"{name}.safetensors", wrong)
-    ids = len(checkpoint.tensors["latents-00000"]["ids"])
+    wrong = _shards(checkpoint.tensors)
+    if wrong:
+        raise fault(folder / "latents-*.safetensors", wrong)
+    ids = sum(len(group["ids"]) for name, group in checkpoint.tensors.items() if shard(name))
     wrong = _meta(checkpoint.meta) or _names(checkpoint, ids)
     if wrong:
         raise fault(folder / MANIFEST, wrong)
@@ -96,6 +100,25 @@ def _latents(group: Mapping[str, Tensor]) -> str:
     if z.ndim < 2 or not z.is_floating_point() or not len(z) or len(z) % len(ids):
         return f"z is {_kind(z)}, not so many latents for each of {len(ids)} ids"
     return _beside(group, z) or _metric(group, z)
+
+
+def _shards(tensors: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """What does not fit together of the shards' latents."""
+    names = sorted(name for name in tensors if shard(name))
+    if names != [f"latents-{v:05d}" for v in range(len(names))]:
+        return "a shard is missing"
+    first, *others = (tensors[name] for name in names)
+    kinds = {n: (v.dtype, v.shape[1:]) for n, v in first.items() if not n.startswith("metric.")}
+    each, last = len(first["z"]) / len(first["ids"]), first["ids"][-1]
+    for group in others:
+        if {n: (v.dtype, v.shape[1:]) for n, v in group.items()} != kinds:
+            return "shards hold different things"
+        if len(group["z"]) / len(group["ids"]) != each:
+            return "shards have different numbers of chains for an example"
+        if group["ids"][0] <= last:
+            return "the shards' ids are not ascending"
+        last = group["ids"][-1]
+    return ""
 
 
 def _beside(group: Mapping[str, Tensor], z: Tensor) -> str:

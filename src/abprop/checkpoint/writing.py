@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from abprop.checkpoint import files
 from abprop.checkpoint.files import TEMPORARY
 from abprop.checkpoint.keeping import ASIDE, steps
 from abprop.checkpoint.manifest import FILE, FORMAT, MANIFEST, sealed, step_name
+from abprop.distributed import ALONE, Group
 from abprop.errors import UserError
 
 # What safetensors calls a dtype, in the order in which its files hold them.
@@ -44,6 +46,7 @@ def save(
     step: int,
     tensors: Mapping[str, Mapping[str, Tensor]],
     meta: Mapping[str, Any],
+    group: Group = ALONE,
 ) -> Path:
     """Write one checkpoint, whole or not at all; an older one of the same step is replaced.
 
@@ -52,6 +55,8 @@ def save(
         step: iterations done, >= 0.
         tensors: groups of named tensors; each group becomes NAME.safetensors.
         meta: anything JSON can hold; keys come back as strings, tuples as lists.
+        group: the processes that save together, each its own groups of tensors; the first writes
+            the manifest.
 
     Returns:
         The checkpoint's folder.
@@ -60,18 +65,34 @@ def save(
         UserError: the disk refused (full, read-only, ...). Older checkpoints are untouched.
     """
     target = folder / step_name(step)
-    temporary = folder / f"{TEMPORARY}{target.name}-{os.getpid()}"
+    temporary = folder / f"{TEMPORARY}{target.name}-{int(group.same(os.getpid()))}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        _write_all(temporary, step, tensors, meta)
-        _put(temporary, target)
-    except OSError as error:
-        raise _cannot_save(folder, target.name, error) from error
+        with group.agreed(), _telling(folder, target.name):
+            if group.first:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(temporary, ignore_errors=True)
+                temporary.mkdir()
+        with group.agreed(), _telling(folder, target.name):
+            written = _write_groups(temporary, tensors)
+        told = [json.loads(text) for text in group.texts(json.dumps(written))]
+        with group.agreed(), _telling(folder, target.name):
+            if group.first:
+                files_of_all = {name: entry for one in told for name, entry in one.items()}
+                _seal(temporary, step, files_of_all, meta)
+                _put(temporary, target)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if group.first:
+            shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+@contextmanager
+def _telling(folder: Path, name: str) -> Iterator[None]:
+    """What the disk refuses, said in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_save(folder, name, error) from error
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -106,12 +127,10 @@ def encoded(group: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
         yield flat.view(torch.uint8).numpy().data
 
 
-def _write_all(
-    folder: Path,
-    step: int,
-    tensors: Mapping[str, Mapping[str, Tensor]],
-    meta: Mapping[str, Any],
-) -> None:
+def _write_groups(
+    folder: Path, tensors: Mapping[str, Mapping[str, Tensor]]
+) -> dict[str, dict[str, Any]]:
+    """Each group's file, and what the manifest says of it."""
     written = {}
     for name, group in tensors.items():
         file = f"{name}.safetensors"
@@ -119,7 +138,14 @@ def _write_all(
             raise ValueError(f"a checkpoint file cannot be called {file!r}")
         size, sha256 = files.write(folder / file, encoded(group))
         written[file] = {"bytes": size, "sha256": sha256}
-    content = {"format": FORMAT, "iteration": step, "meta": dict(meta), "files": written}
+    return written
+
+
+def _seal(
+    folder: Path, step: int, written: Mapping[str, Mapping[str, Any]], meta: Mapping[str, Any]
+) -> None:
+    """The manifest, last."""
+    content = {"format": FORMAT, "iteration": step, "meta": dict(meta), "files": dict(written)}
     files.write(folder / MANIFEST, [sealed(content)])
     files.sync_folder(folder)
 

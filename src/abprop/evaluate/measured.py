@@ -18,6 +18,7 @@ from torch import Tensor
 
 from abprop import tasks
 from abprop.data import Scale, Sensor, Signals
+from abprop.distributed import ALONE, Group, by_turns
 from abprop.evaluate.recovery import FEW, FITTED, Block, residual_laws
 from abprop.evaluate.scores import crps
 from abprop.model import Model
@@ -40,6 +41,7 @@ class Measured:
         sensor: how the signals are observed.
         chunk: chains in one pass.
         seed: of all draws.
+        group: processes that take turns with blocks.
     """
 
     model: Model
@@ -47,6 +49,7 @@ class Measured:
     sensor: Sensor
     chunk: int
     seed: int = 0
+    group: Group = ALONE
 
     def draws(self, signals: Signals, count: int, device: torch.device) -> Iterator[Block]:
         """Blocks of signals, in order."""
@@ -54,12 +57,20 @@ class Measured:
 
     def given(self, y: Tensor, count: int, device: torch.device) -> Iterator[Block]:
         """The same from measurements in model units, (N, ...)."""
-        ids = torch.arange(len(y), device=device)
-        for block in tasks.recover_measured(
-            self.model, y.to(device), self.law.to(device),
-            draws=count, ids=ids, seed=self.seed, chunk=self.chunk,
-        ):  # fmt: skip
-            yield Block(*(found.cpu() for found in block))
+        law, most = self.law.to(device), min(self.chunk, tasks.MEASURED)
+        blocks = torch.arange(len(y)).split(most)
+
+        def drawn(ids: Tensor) -> tuple[Tensor, ...]:
+            block = next(
+                tasks.recover_measured(
+                    self.model, y[ids].to(device), law,
+                    draws=count, ids=ids.to(device), seed=self.seed, chunk=self.chunk,
+                )
+            )  # fmt: skip
+            return block.draws.cpu(), block.mean.cpu(), block.generated.cpu()
+
+        for rows, told in zip(blocks, by_turns(drawn, blocks, self.group), strict=True):
+            yield Block(rows, *told)
 
     def scale(self, signals: Signals) -> Scale:
         """Between data units of a signal and model units."""

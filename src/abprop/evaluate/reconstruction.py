@@ -10,6 +10,7 @@ from torch import Tensor
 
 from abprop import tasks
 from abprop.data import Sensor, Signals
+from abprop.distributed import ALONE, Group, by_turns
 from abprop.model import Model
 
 BLOCK = 512  # signals whose x are held at once
@@ -33,6 +34,7 @@ def explained(
     known: int,
     device: torch.device,
     chunk: int,
+    group: Group = ALONE,
 ) -> Iterator[Explained]:
     """Blocks of signals, in order.
 
@@ -45,6 +47,7 @@ def explained(
         known: so many of the first of them may be better starts than the prior's mean.
         device: where to compute.
         chunk: examples in one pass.
+        group: processes that share out the signals never seen.
     """
     seen = sensor.learned_from(signals)
     examples = sensor.examples(seen, torch.arange(len(seen)))
@@ -53,9 +56,15 @@ def explained(
         z[list(own)] = table[list(own.values())]
     # Those that were never seen come together first: passes are full that way.
     new = torch.tensor([row for row in range(len(seen)) if row not in own], dtype=torch.int64)
-    for rows in new.split(BLOCK) if len(new) else ():
-        _, y, A = examples.batch(rows, device)
-        z[rows] = tasks.reconstruct(model, y, A, known=table[:known], chunk=chunk)[1]
+
+    def inferred(rows: Tensor) -> tuple[Tensor]:
+        _, y, A, _ = examples.batch(rows, device)
+        return (tasks.reconstruct(model, y, A, known=table[:known], chunk=chunk)[1].cpu(),)
+
+    length = min(BLOCK, chunk * max(1, -(-len(new) // (chunk * group.size))))
+    blocks = new.split(length) if len(new) else ()
+    for rows, (found,) in zip(blocks, by_turns(inferred, blocks, group), strict=True):
+        z[rows] = found.to(z)
     for rows in torch.arange(len(seen)).split(BLOCK):
         found = z[rows]
         yield Explained(rows, tasks.generate(model, found, chunk=chunk).cpu(), found.cpu())

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from abprop import residuals, tasks
 from abprop.data import ASIDE, OBSERVED, Scale, Signals, set_aside
+from abprop.distributed import ALONE, Group, by_turns
 from abprop.evaluate.scores import Scores, crps, quantiles
 from abprop.model import Model
 from abprop.residuals import Residual, White
@@ -43,6 +44,7 @@ class Posterior:
         width: factor on the deviations of draws from their mean.
         chunk: chains in one pass.
         seed: of all draws.
+        group: processes that take turns with blocks.
     """
 
     model: Model
@@ -50,25 +52,26 @@ class Posterior:
     chunk: int
     width: float = 1.0
     seed: int = 0
+    group: Group = ALONE
 
     def draws(self, signals: Signals, count: int, device: torch.device) -> Iterator[Block]:
         """Blocks of recovered signals, in order."""
-        ids = torch.arange(len(signals))
-        y, hidden = signals.batch(ids)
-        if hidden is None:
-            hidden = torch.zeros(1, dtype=torch.bool).expand(len(y), 1, *y.shape[2:])
-        for block in tasks.recover(
-            self.model,
-            y.to(device),
-            hidden.to(device),
-            self.residual,
-            draws=count,
-            ids=ids.to(device),
-            seed=self.seed,
-            chunk=self._chunk(signals.shape[1:]),
-        ):
+        chunk = self._chunk(signals.shape[1:])
+        blocks = torch.arange(len(signals)).split(chunk)
+
+        def drawn(ids: Tensor) -> tuple[Tensor, ...]:
+            y, hidden = signals.batch(ids)
+            if hidden is None:
+                hidden = torch.zeros(1, dtype=torch.bool).expand(len(y), 1, *y.shape[2:])
+            block = next(tasks.recover(
+                self.model, y.to(device), hidden.to(device), self.residual,
+                draws=count, ids=ids.to(device), seed=self.seed, chunk=chunk,
+            ))  # fmt: skip
             wide = block.mean[:, None] + self.width * (block.draws - block.mean[:, None])
-            yield Block(block.rows.cpu(), wide.cpu(), block.mean.cpu(), block.generated.cpu())
+            return wide.cpu(), block.mean.cpu(), block.generated.cpu()
+
+        for rows, told in zip(blocks, by_turns(drawn, blocks, self.group), strict=True):
+            yield Block(rows, *told)
 
     def _chunk(self, size: tuple[int, ...]) -> int:
         """Fewer chains at once where signals are larger than the examples were."""

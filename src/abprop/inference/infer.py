@@ -16,6 +16,7 @@ from abprop.inference.metric import Metric
 from abprop.model import Model, Score
 from abprop.noise import Keyed
 from abprop.operators import Operator
+from abprop.whole import HERE, Whole
 
 ABSURD = 1e4  # no posterior of a learned generator reaches so far from its prior
 
@@ -162,6 +163,7 @@ def calibrate(
     *,
     rounds: int = 6,
     chunk: int = 64,
+    whole: Whole = HERE,
 ) -> None:
     """Learn the metric at z before any chain has moved: `rounds` passes, two scores each.
 
@@ -171,6 +173,7 @@ def calibrate(
         metric: learns in place. Its scale at first should be a small step in z.
         noise: keyed by example.
         rounds: the first of them finds the scale.
+        whole: the batch of which these are here.
     """
     for k in range(rounds):
         bent, metric.looks = [], torch.zeros(())  # the round before only helped to see better
@@ -179,4 +182,4 @@ def calibrate(
             chain = Chain(z[rows], z.new_ones(len(rows)), metric, *score(z[rows]))
             u = normal(noise[rows].later(k).of("calibrate"), z)
             bent.append(curved(score, chain, u, chain.s)[:n])
-        metric.update(torch.cat(bent))
+        metric.update(whole.gather(torch.cat(bent)))

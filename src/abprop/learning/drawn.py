@@ -96,7 +96,7 @@ class Drawn:
         """The term at iteration t, differentiable in W."""
         made = self.model.network(self._maps(t))
         some = (self.noise.uniform(SHOWN, 3 * t) * len(self.train)).long()
-        _, y, A = self.train.batch(some, made.device)
+        _, y, A, _ = self.train.batch(some, made.device)
         hidden = getattr(A, "hidden", None)
         x = self._explained(some[:WINDOWS] if hidden is None else some)
         if hidden is not None:

@@ -14,11 +14,14 @@ from abprop import starts
 from abprop.alternate import Step, alternate
 from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
+from abprop.distributed import Shards
 from abprop.errors import UserError
+from abprop.latents import chosen, joined
 from abprop.learning import parts
+from abprop.learning.orders import largest_batch
 from abprop.learning.settings import Settings
 from abprop.noise import Noise
-from abprop.tasks import mean_square, reconstruct, spread
+from abprop.tasks import CANDIDATES, mean_square, reconstruct, spread
 
 SCORED = 200  # held-out examples that are scored, at most
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
@@ -56,6 +59,7 @@ class Learning:
         train: the examples; the first `originals` of them are no copies.
         heldout: examples only scored, or None.
         device, dtype: where and in what precision to compute.
+        shards: which examples' chains are kept here; all if None.
         t: iterations done.
         scores: of the held-out examples so far.
     """
@@ -66,22 +70,30 @@ class Learning:
     originals: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
+    shards: Shards = field(default_factory=lambda: Shards(0))
     t: int = 0
     scores: list[Score] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings, self.originals = self.settings, self.originals or len(self.train)
+        if not self.shards.n:
+            self.shards = Shards(len(self.train))
         shape = self.train.signal_shape
         model = parts.make_model(settings.model, shape, self.dtype, settings.seed)
         if model.likelihood.central and (means := starts.means(self.train)) is not None:
             model.network.centre(means)
-        latents = parts.make_latents(settings, self.train, self.originals, model)
+        latents = parts.make_latents(settings, self.train, self.originals, model, self.shards)
         self.latents, self.model = latents.to(self.device), model.to(self.device)
         self.kernel = parts.make_kernel(settings)
         self.optimizer = parts.make_optimizer(settings, model)
         self.drawn = parts.make_drawn(settings, self.train, self.model, self.latents)
-        rows = parts.batch_size(settings, len(self.train)) * settings.infer.chains
-        self.chunk = parts.fitting_chunk(settings.infer.chunk, rows)
+        if self.drawn is not None and self.shards.group.size > 1:
+            raise UserError(
+                f"train.draws={settings.train.draws:g} looks at all chains together, which only "
+                "one process can; use --processes 1, or train.draws=0"
+            )
+        rows = largest_batch(len(self.train), settings.train.batch) * settings.infer.chains
+        self.chunk = parts.fitting_chunk(settings.infer.chunk, -(-rows // self.shards.parts))
 
     @property
     def total(self) -> int:
@@ -104,7 +116,7 @@ class Learning:
         if self.t < wait:
             yield from self._alternate(min(wait, stop), steps=0)
         if self.t == wait < stop and infer.step_size == "adapt":
-            parts.calibrate_metric(self.settings, self.train, self.model, self.latents)
+            parts.calibrate_metric(self.settings, self.train, self.model, self.latents, self.shards)
         if self.t < stop:
             yield from self._alternate(stop, infer.steps)
 
@@ -127,7 +139,7 @@ class Learning:
             yield step
 
     def _scheduled(self, stop: int) -> Iterator[Any]:
-        batches = parts.batches(self.settings, self.train, self.t, stop, self.device)
+        batches = parts.batches(self.settings, self.train, self.t, stop, self.device, self.shards)
         for t, batch in enumerate(batches, self.t):
             for group in self.optimizer.param_groups:
                 group["lr"] = parts.rate(self.settings, t, self.total)
@@ -137,7 +149,7 @@ class Learning:
         """sigma^2 = mean squared residual: held-out where there is any, else the batch's."""
         learned = self.settings.model.sigma == "learned" and self.kernel.samples
         if self.heldout is None:
-            residual, weight = step.residual.item(), len(step.ids) / len(self.latents.z)
+            residual, weight = step.residual.item(), step.rate
         elif self.t % self.score_every == 0 or self.t == self.total:
             self.scores.append(self.score_heldout())
             residual, weight = self.scores[-1].spread, 0.5
@@ -154,24 +166,26 @@ class Learning:
         """
         if self.heldout is None:
             raise ValueError("nothing was held out")
-        model = self.model
-        n = len(self.heldout)
+        model, n, noise = self.model, len(self.heldout), Noise(self.settings.seed, "heldout")
         rows = torch.arange(0, n, -(-n // SCORED))
-        chunk = parts.fitting_chunk(self.settings.infer.chunk, len(rows))
-        ids, y, A = self.heldout.batch(rows, self.device)
-        known = self.latents.z[:: self.latents.chains][: self.originals]
+        shards = self.shards.of(len(rows))
+        chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
+        ids, y, A, _ = self.heldout.batch(rows[shards.rows], self.device)
+        # Starts: what the prior draws, for no process knows all chains.
+        some = Noise(self.settings.seed, "starts").at(torch.arange(CANDIDATES))
+        known = model.prior.draw_each(some).to(self.latents.z)
         x, z = reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
-        mse = mean_square(A(x) - y, A)
-        noise = Noise(self.settings.seed, "heldout").at(ids, self.t)
-        sigma2 = spread(model, y, A, z, self.latents.metric, noise, chunk=chunk)
-        return Score(self.t, mse, sigma2)
+        mse, keyed = mean_square(A(x) - y, A, shards.every()), noise.at(ids, self.t)
+        metric, whole = self.latents.metric, shards.every()
+        return Score(self.t, mse, spread(model, y, A, z, metric, keyed, chunk=chunk, whole=whole))
 
     def diagnose(self) -> Health:
         """Whether the chains of some examples mix, with W as it is now; they themselves stay."""
         table, settings = self.latents, self.settings
-        every = -(-len(table) // WATCHED)
-        batch = self.train.batch(torch.arange(0, len(table), every), self.device)
+        some, sizes = self.shards.some(WATCHED)
+        batch = self.train.batch(some, self.device)
         ids, y, A, chain = batch.spread(table.chains)
+        watched = sum(sizes) * table.chains
         trace = watch(
             self.model,
             y,
@@ -179,11 +193,12 @@ class Learning:
             table[batch.ids],
             self.kernel,
             table.metric,
-            leading(table.z),
+            leading(table.z, self.shards.every()),
             Noise(settings.seed, "diagnose").at(ids, self.t, chain),
             chains=table.chains,
             steps=max(WATCHED_STEPS, settings.infer.steps),
-            chunk=min(self.chunk, len(y)),
+            chunk=parts.fitting_chunk(self.chunk, -(-watched // self.shards.parts)),
+            whole=self.shards.whole(sizes),
         )
         return health(trace)
 
@@ -231,10 +246,16 @@ class Learning:
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Everything that changes while learning."""
+        shards, begin, latents = self.shards, self.shards.bounds[self.shards.mine.start], {}
+        for v in shards.mine:
+            rows = self.latents.part(shards.bounds[v] - begin, shards.bounds[v + 1] - begin)
+            latents[f"latents-{v:05d}"] = rows
+        if shards.group.first:
+            latents["latents-00000"] |= self.latents.shared()
         return {
             "network": dict(self.model.state_dict()),
             "optimizer": _flatten(self.optimizer),
-            "latents-00000": self.latents.tensors(),
+            **latents,
         }
 
     def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
@@ -243,11 +264,16 @@ class Learning:
         Raises:
             UserError: the tensors are those of another model or other data.
         """
-        rows = {k: v.to(self.device) for k, v in tensors["latents-00000"].items()}
-        if not torch.equal(rows["ids"], self.latents.ids):
+        table = joined([tensors[name] for name in sorted(tensors) if name.startswith("latents-")])
+        if not torch.equal(table["ids"], self.train.ids):
             raise UserError("the checkpoint's examples are not this run's; is the data changed?")
+        rows = chosen(table, self.latents.ids.cpu())
+        self.latents.load({k: v.to(self.device) for k, v in rows.items()})
+        self.restore_weights(tensors, t)
+
+    def restore_weights(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
+        """The same of all but the chains."""
         self.model.load_state_dict(dict(tensors["network"]))
-        self.latents.load(rows)
         self.optimizer = parts.make_optimizer(self.settings, self.model)
         _unflatten(self.optimizer, tensors["optimizer"])
         self.t = t

@@ -11,12 +11,14 @@ from torch import Tensor
 from abprop import starts
 from abprop.alternate import Batch
 from abprop.data import Examples
+from abprop.distributed import Shards
 from abprop.errors import UserError
 from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
 from abprop.learning.ahead import ahead
 from abprop.learning.drawn import Drawn
+from abprop.learning.orders import Batches
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import LIKELIHOODS
 from abprop.model import Model
@@ -26,7 +28,6 @@ from abprop.priors import PRIORS, Markov
 
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
-FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
 LARGE = 1 << 17  # numbers in a batch: smaller ones are read sooner than a thread is told to
 OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
 
@@ -94,7 +95,13 @@ def make_kernel(settings: Settings) -> Kernel:
     return KERNELS[settings.infer.kernel](None if size == "adapt" else float(size))
 
 
-def make_latents(settings: Settings, train: Examples, originals: int, model: Model) -> Latents:
+def make_latents(
+    settings: Settings,
+    train: Examples,
+    originals: int,
+    model: Model,
+    shards: Shards | None = None,
+) -> Latents:
     """Chains at their start: draws from N(0, I), or principal component scores.
 
     Args:
@@ -102,18 +109,20 @@ def make_latents(settings: Settings, train: Examples, originals: int, model: Mod
         train: the examples, copies behind the first `originals`.
         originals: how many are no copies.
         model: whose prior learns from scores.
+        shards: whose chains are kept here; all if None.
     """
-    shape, infer = model.network.latent_shape, settings.infer
+    shape, infer, shards = model.network.latent_shape, settings.infer, shards or Shards(len(train))
+    mine, whole = train.ids[shards.rows], shards.every()
     if infer.start == "pca":
         if len(shape) == 1:
-            z = starts.scores(train, originals, shape[0])
+            z = starts.scores(train, originals, shape[0], shards.rows, whole)
         else:
-            z = starts.cell_scores(train, model)
-        model.prior.update(z, 1.0)
+            z = starts.cell_scores(train, model)[shards.rows]
+        model.prior.update(z, 1.0, whole=whole)
         z = z if infer.chains == 1 else z.repeat_interleave(infer.chains, 0)
     else:
-        ids = train.ids.repeat_interleave(infer.chains)
-        chain = torch.arange(infer.chains).repeat(len(train))
+        ids = mine.repeat_interleave(infer.chains)
+        chain = torch.arange(infer.chains).repeat(len(mine))
         noise = Noise(settings.seed, "start").at(ids, chain=chain)
         blocks = torch.arange(len(ids)).split(starts.BLOCK)  # drawing takes room
         z = torch.cat([noise[block].normal(shape).float() for block in blocks])
@@ -122,8 +131,8 @@ def make_latents(settings: Settings, train: Examples, originals: int, model: Mod
         state, metric = State.begin(z, float(infer.step_size)), Metric.plain(z)
     if infer.visits == "restarted":
         noise = Noise(settings.seed, "restart")
-        return Restarted(train.ids, state, metric, model.prior, noise)
-    return Latents(train.ids, state, metric)
+        return Restarted(mine, state, metric, model.prior, noise)
+    return Latents(mine, state, metric)
 
 
 def make_drawn(settings: Settings, train: Examples, model: Model, latents: Latents) -> Drawn | None:
@@ -145,14 +154,18 @@ def make_drawn(settings: Settings, train: Examples, model: Model, latents: Laten
     return Drawn.of(model, latents, train, scores, weight, settings.seed)
 
 
-def calibrate_metric(settings: Settings, train: Examples, model: Model, latents: Latents) -> None:
+def calibrate_metric(
+    settings: Settings, train: Examples, model: Model, latents: Latents, shards: Shards
+) -> None:
     """Fit the coordinates in which chains will move to where they stand."""
-    some, device = torch.arange(min(CALIBRATED, len(train))), latents.z.device
-    ids, y, A = train.batch(some, device)
-    z = latents.z[:: latents.chains][some.to(device)]
-    noise = Noise(settings.seed, "metric").at(ids)
+    some, sizes = shards.some(CALIBRATED)
+    batch = train.batch(some, latents.z.device)
+    z = latents[batch.ids].z[:: latents.chains]
+    noise = Noise(settings.seed, "metric").at(batch.ids)
     chunk = min(settings.infer.chunk, len(train))
-    calibrate(model, y, A, z, latents.metric, noise, chunk=chunk)
+    calibrate(
+        model, batch.y, batch.A, z, latents.metric, noise, chunk=chunk, whole=shards.whole(sizes)
+    )
 
 
 def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:
@@ -174,16 +187,6 @@ def rate(settings: Settings, t: int, total: int) -> float:
     return settings.train.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * t / total))
 
 
-def batch_size(settings: Settings, n: int) -> int:
-    """Examples of the largest batch out of n."""
-    size = min(settings.train.batch or n, n)
-    return size if n >= FEW * size else -(-n // _per_epoch(n, size))
-
-
-def _per_epoch(n: int, size: int) -> int:
-    return max(1, round(n / size))
-
-
 def fitting_chunk(most: int, rows: int) -> int:
     """Examples in one pass, a multiple of 16 up to `most`, for batches of so many rows.
 
@@ -195,21 +198,26 @@ def fitting_chunk(most: int, rows: int) -> int:
 
 
 def batches(
-    settings: Settings, train: Examples, start: int, stop: int, device: torch.device
+    settings: Settings,
+    train: Examples,
+    start: int,
+    stop: int,
+    device: torch.device,
+    shards: Shards | None = None,
 ) -> Iterator[Batch]:
-    """Batches of iterations start..stop-1: a function of the iteration, nothing to remember.
+    """Batches of iterations start..stop-1, what of them lies here; see `orders`.
 
-    The epochs' random orders, one after the other, are cut into batches of one size, so that every
-    example is visited once in an epoch and passes need no padding. On a GPU the loop does not
-    wait for what takes long to read.
+    On a GPU the loop does not wait for what takes long to read.
     """
-    n = len(train)
-    size = min(settings.train.batch or n, n)
-    order = Orders(settings.seed, n, size)
-    read = (train.read(order[t].sort().values) for t in range(start, stop))
-    if device.type == "cuda":
-        read = (batch.pinned() for batch in read)
-    for batch in ahead(read) if aside(device, size * math.prod(train.signal_shape)) else read:
+    shards = shards or Shards(len(train))
+    order = Batches(settings.seed, shards, settings.train.batch)
+
+    def read(t: int) -> Batch:
+        batch = train.read(order[t])._replace(whole=shards.whole(order.sizes(t)))
+        return batch.pinned() if device.type == "cuda" else batch
+
+    made, size = map(read, range(start, stop)), sum(order.sizes(start)) // shards.group.size
+    for batch in ahead(made) if aside(device, size * math.prod(train.signal_shape)) else made:
         yield batch.to(device)
 
 
@@ -220,54 +228,3 @@ def aside(device: torch.device, numbers: int) -> bool:
     half longer with it, to save a hundredth.
     """
     return device.type == "cuda" and numbers >= LARGE
-
-
-class Orders:
-    """Which of n examples are in batch t of so many each.
-
-    A batch that begins in one epoch and ends in the next must not hold an example twice: what is in
-    its first part and would be in its second too changes places with what comes right after it.
-    """
-
-    def __init__(self, seed: int, n: int, size: int) -> None:
-        self.noise, self.n, self.size = Noise(seed, "shuffle"), n, size
-        self.drawn: dict[int, Tensor] = {}
-        self.mended: dict[int, Tensor] = {}
-
-    def __getitem__(self, t: int) -> Tensor:
-        if self.n < FEW * self.size:  # too few to change places: batches of nearly equal size
-            count = _per_epoch(self.n, self.size)
-            j = t % count
-            return self._drawn(t // count)[j * self.n // count : (j + 1) * self.n // count]
-        epoch, begin = divmod(t * self.size, self.n)
-        first = self._epoch(epoch)[begin : begin + self.size]
-        if len(first) == self.size:
-            return first
-        return torch.cat((first, self._epoch(epoch + 1)[: self.size - len(first)]))
-
-    def _drawn(self, epoch: int) -> Tensor:
-        if epoch not in self.drawn:
-            last = {k: v for k, v in self.drawn.items() if k >= epoch - 1}
-            self.drawn = {**last, epoch: self.noise.permutation(self.n, epoch)}
-        return self.drawn[epoch]
-
-    def _epoch(self, epoch: int) -> Tensor:
-        """The order of an epoch, made once: it is as long as the data."""
-        if epoch not in self.mended:
-            last = {k: v for k, v in self.mended.items() if k >= epoch - 1}
-            self.mended = {**last, epoch: self._mended(epoch)}
-        return self.mended[epoch]
-
-    def _mended(self, epoch: int) -> Tensor:
-        """The order of an epoch, its beginning made to fit the end of the one before."""
-        order = self._drawn(epoch)
-        left = epoch * self.n % self.size  # rows of a batch that the epoch before has filled
-        if not left:
-            return order
-        tail = self._drawn(epoch - 1)[self.n - left :]
-        head, after = order[: self.size - left], order[self.size - left : 2 * self.size]
-        twice, free = torch.isin(head, tail), ~torch.isin(after, tail)
-        swapped = free.nonzero()[: int(twice.sum()), 0]
-        head, after = head.clone(), after.clone()
-        head[twice], after[swapped] = after[swapped], head[twice]
-        return torch.cat((head, after, order[2 * self.size :]))

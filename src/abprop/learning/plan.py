@@ -21,6 +21,7 @@ from abprop.learning.learning import (
     WATCHED_STEPS,
     Learning,
 )
+from abprop.learning.orders import largest_batch
 from abprop.learning.settings import Settings
 from abprop.networks import Generator
 from abprop.networks.stages import parsed
@@ -107,7 +108,8 @@ def planned(
         seconds = rehearse(learning, 8, for_seconds=min(10.0, 0.02 * budget), at_most=longest)
         if try_threads:
             threads, seconds = fastest_threads(learning, seconds, longest, say)
-        count, scores = _fitting(learning, budget, clock.elapsed(), seconds, say)
+        spent = learning.shards.group.same(clock.elapsed())
+        count, scores = _fitting(learning, budget, spent, seconds, say)
     wait = waiting(learning, count) if infer.wait is None else infer.wait
     left, idle = count - learning.t, max(0, wait - learning.t)
     work = left - idle * infer.steps / (infer.steps + 1)
@@ -207,7 +209,7 @@ def rehearse(
 ) -> float:
     """Seconds an iteration takes once chains move; the state is put back as it was, bit for bit."""
     t, scores, heldout = learning.t, list(learning.scores), learning.heldout
-    table, held = learning.latents, learning.tensors()
+    table, held, group = learning.latents, learning.tensors(), learning.shards.group
     # The table is as long as the data: it is not copied, but spared.
     saved = {g: {k: v.clone() for k, v in held[g].items()} for g in ("network", "optimizer")}
     learning.heldout, learning.latents = None, Rehearsed(table)
@@ -219,13 +221,13 @@ def rehearse(
         times.append(time.monotonic() - began)
         enough = len(times) > at_least and times[-1] > for_seconds
         slow = len(times) > 1 and times[-1] > at_most
-        if enough or slow or len(times) > 200:
+        if any(group.any(enough or slow or len(times) > 200)):
             break
     learning.heldout, learning.latents = heldout, table
-    learning.restore({**saved, "latents-00000": held["latents-00000"]}, t)
+    learning.restore_weights(saved, t)
     learning.scores = scores
     laps = sorted(b - a for a, b in itertools.pairwise(times))
-    return laps[len(laps) // 2]
+    return group.same(laps[len(laps) // 2])
 
 
 def fastest_threads(
@@ -255,7 +257,7 @@ def _diagnosis_seconds(learning: Learning, seconds: float) -> float:
 
 def _pass_seconds(learning: Learning, seconds: float) -> float:
     """What one pass of one chunk costs, from the cost of an iteration."""
-    batch = parts.batch_size(learning.settings, len(learning.train))
+    batch = largest_batch(len(learning.train), learning.settings.train.batch)
     return seconds / (learning.settings.infer.steps + 1.5) / max(1, -(-batch // learning.chunk))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from abprop.noise import Keyed, Noise
 from abprop.priors.base import Cells, Foldable, Prior, map_of, normals, rows_of
+from abprop.whole import HERE, Whole
 
 
 class StandardNormal(nn.Module):
@@ -51,7 +52,9 @@ class StandardNormal(nn.Module):
         """One draw for each of the noise's chains, (B, *shape), float64."""
         return noise.normal(self.shape)
 
-    def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None:
+    def update(
+        self, z: Tensor, rate: float, noise: Keyed | None = None, whole: Whole = HERE
+    ) -> None:
         """Nothing to learn."""
 
     def remember(self, z: Tensor, places: Tensor | None) -> None:
@@ -141,18 +144,21 @@ class Gaussian(nn.Module):
         return torch.linalg.solve_triangular(self.root, (z - self.mean).T, upper=False).T
 
     @torch.no_grad()
-    def update(self, z: Tensor, rate: float, noise: Keyed | None = None) -> None:
+    def update(
+        self, z: Tensor, rate: float, noise: Keyed | None = None, whole: Whole = HERE
+    ) -> None:
         """One EM step on the z's of a batch, as a running average of rate in (0, 1].
 
         Args:
             z: draws from the posteriors of a batch, (B, *shape).
             rate: weight of this batch.
             noise: for priors that learn by sampling; unused here.
+            whole: the batch of which these are rows.
         """
-        rows = rows_of(z)
-        mean = torch.lerp(self.mean, rows.mean(0), rate)
-        centred = rows - mean
-        scatter = centred.T @ centred / len(rows)
+        count, total = whole.sum(_counted, z)
+        mean = torch.lerp(self.mean, total / count, rate)
+        (squares,) = whole.sum(lambda z: _squares(rows_of(z) - mean), z)
+        scatter = squares / count
         # Rows that moved the mean are scattered about the new one: the blend stays a covariance.
         shift = torch.outer(self.mean - mean, self.mean - mean)
         self.covariance.copy_(torch.lerp(self.covariance + shift, scatter, rate))
@@ -170,3 +176,13 @@ class Gaussian(nn.Module):
 
     def remember(self, z: Tensor, places: Tensor | None) -> None:
         """Mean and covariance are all there is to remember."""
+
+
+def _counted(z: Tensor) -> tuple[Tensor, Tensor]:
+    """How many rows, and their sum."""
+    rows = rows_of(z)
+    return rows.new_full((1,), len(rows)), rows.sum(0)
+
+
+def _squares(rows: Tensor) -> tuple[Tensor]:
+    return (rows.T @ rows,)

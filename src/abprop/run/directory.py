@@ -54,7 +54,7 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
-    """A run's recipe with what older versions left open: its precision, and no completed signals.
+    """A run's recipe with what older versions left open: precision, one shard, nothing completed.
 
     Args:
         recipe: as `read_recipe` gives it.
@@ -62,6 +62,9 @@ def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
     """
     if recipe.data.complete == "auto":
         recipe = compose(recipe, **{"data.complete": "no"})
+    if "distributed" not in meta.get("recipe", {}):
+        one: dict[str, Any] = {"distributed.shards": 1}
+        recipe = compose(recipe, **one)
     dtype = meta.get("dtype")
     if recipe.run.precision == "auto" and dtype in ("float32", "bfloat16"):
         return on_machine(recipe, precision=dtype)
@@ -202,9 +205,7 @@ def _fitted(
     if recipe.run.forms != "auto":
         model.network.forms = parsed(recipe.run.forms, len(model.network.layers))
     found.meta["data"]["names"] = checkpoint.names_in(found)
-    run = assembled(
-        folder, recipe, model.to(where), found.tensors["latents-00000"], found.meta, found.step
-    )
+    run = assembled(folder, recipe, model.to(where), found.latents, found.meta, found.step)
     run.source, run.colour = data, checkpoint.colour_in(found)
     run.known = checkpoint.known_in(found)
     return run
@@ -263,7 +264,7 @@ class Saver:
         self.folder, self.recipe, self.learning = folder, recipe, learning
         self.every = parse_every(recipe.checkpoint.every)
         self.saved_at, self.saved_t = time.monotonic(), learning.t
-        self.data = summary(split, signals)
+        self.data, self.group = summary(split, signals), learning.shards.group
         self.beside = {"names": checkpoint.named(split.names)}
         if split.sensor.colour is not None:
             self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
@@ -278,11 +279,15 @@ class Saver:
 
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
-        learning, where = self.learning, self.folder / "checkpoints"
-        checkpoint.save(where, learning.t, {**learning.tensors(), **self.beside}, self._meta())
-        # A later one was bad, or this would not be resumed before it: it must not count as new.
-        past = [step for step in checkpoint.steps(where) if step <= learning.t]
-        checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
+        learning, where, group = self.learning, self.folder / "checkpoints", self.group
+        tensors = {**learning.tensors(), **self.beside}
+        if not group.first:  # what all have alike, the first one writes
+            tensors = {name: v for name, v in tensors.items() if checkpoint.shard(name)}
+        checkpoint.save(where, learning.t, tensors, self._meta(), group)
+        if group.first:
+            # A later one was bad, or this would not be resumed before it: it is not new.
+            past = [step for step in checkpoint.steps(where) if step <= learning.t]
+            checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
         self.saved_at, self.saved_t = time.monotonic(), learning.t
 
     def _meta(self) -> dict[str, Any]:

@@ -31,9 +31,6 @@ Nested = dict[str, Any]
 # A budget is turned into iterations; whichever of the two is changed, the other is out of date.
 _EITHER = {"train.iterations": "train.budget", "train.budget": "train.iterations"}
 
-# Sections of earlier versions that never did anything.
-RETIRED = {"distributed"}
-
 # Layers ---------------------------------------------------------------------------------------
 
 
@@ -199,10 +196,7 @@ def loads(text: str, where: str | Path) -> Recipe:
         text: the file's contents.
         where: the file's name, for messages.
     """
-    nested = _parsed(text, str(where))
-    for section in RETIRED & nested.keys():
-        del nested[section]
-    return _validated(nested, str(where))
+    return _validated(_parsed(text, str(where)), str(where))
 
 
 def dumps(recipe: Recipe) -> str:

@@ -259,6 +259,19 @@ class CheckpointKeys(_Section):
     keep: Positive = _key(2, "newest ones kept, besides the best")
 
 
+class DistributedKeys(_Section):
+    """How learning is shared out among processes."""
+
+    shards: Positive | Literal["auto"] = _key(
+        "auto",
+        "parts of the examples, each kept by one process: as many processes can learn together; "
+        "auto: up to 16",
+    )
+    reduce: Literal["fast", "exact"] = _key(
+        "fast", "sums over processes: fast, or exact (the same bits for any number of them)"
+    )
+
+
 class RunKeys(_Section):
     """What it runs on."""
 
@@ -286,6 +299,7 @@ class Recipe(_Section):
     infer: InferKeys = InferKeys()
     train: TrainKeys = TrainKeys()
     checkpoint: CheckpointKeys = CheckpointKeys()
+    distributed: DistributedKeys = DistributedKeys()
     run: RunKeys = RunKeys()
 
 

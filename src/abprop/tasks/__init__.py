@@ -3,6 +3,8 @@
 from abprop.tasks.directions import directions
 from abprop.tasks.drawing import canvas, draw, endless, generate, sample, seamless, tiles
 from abprop.tasks.explaining import (
+    CANDIDATES,
+    MEASURED,
     Recovered,
     corners,
     interpolate,
@@ -29,6 +31,8 @@ __all__ = [
     "generate",
     "interpolate",
     "latent_grid",
+    "CANDIDATES",
+    "MEASURED",
     "mean_square",
     "moved",
     "played",

@@ -25,6 +25,7 @@ from abprop.noise import Keyed, Noise
 from abprop.operators import Operator
 from abprop.residuals import Indirect, Law, Loose, Residual
 from abprop.tasks.drawing import generate, grid_over
+from abprop.whole import HERE, Whole
 
 CANDIDATES = 512  # latents that are tried as starts
 MEASURED = 16  # signals behind measurements whose draws are held at once
@@ -142,6 +143,7 @@ def spread(
     *,
     steps: int = 12,
     chunk: int = 64,
+    whole: Whole = HERE,
 ) -> float:
     """Mean squared residual over posterior draws, of all numbers measured: what sigma^2 should be.
 
@@ -155,19 +157,25 @@ def spread(
         noise: keyed by example.
         steps: a chain of this kernel forgets half of where it was in each.
         chunk: examples in one pass.
+        whole: the examples of which these are here.
     """
     state, _ = infer(model, y, A, State.begin(z), LeimkuhlerMatthews(), steps=steps, noise=noise,
                      metric=metric, chunk=chunk)  # fmt: skip
     residual = A(generate(model, state.z, chunk=chunk)) - y
-    return mean_square(residual, A)
+    return mean_square(residual, A, whole)
 
 
-def mean_square(residual: Tensor, A: Operator) -> float:
+def mean_square(residual: Tensor, A: Operator, whole: Whole = HERE) -> float:
     """Mean of squares over all numbers that A measures, summed in 64 bits.
 
     On the CPU: there are devices without 64-bit floats.
     """
-    return (residual.cpu().double().square().sum() / A.count.cpu().double().sum()).item()
+
+    def summed(residual: Tensor, A: Operator) -> tuple[Tensor, Tensor]:
+        return residual.cpu().double().square().sum(), A.count.cpu().double().sum()
+
+    squares, count = whole.sum(summed, residual, A)
+    return (squares / count).item()
 
 
 class Recovered(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,14 +28,47 @@ Measure = Annotated[
     str | None,
     typer.Option(metavar="RULE", help="seen through measurements: down:4, blur:2, ..."),
 ]
+Processes = Annotated[int, typer.Option(min=1, help="processes that work together here")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
-def say(line: str) -> None:
+def tell(line: str) -> None:
     """Tell the user something; stdout is for results."""
     print(line, file=sys.stderr, flush=True)
 
 
+def speaks() -> bool:
+    """Whether this process speaks and writes for all that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def say(line: str) -> None:
+    """Tell the user something, once for all processes."""
+    if speaks():
+        tell(line)
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on stdout."""
-    print(json.dumps(value))
+    if speaks():
+        print(json.dumps(value))
+
+
+def share_out(processes: int) -> None:
+    """Run this command as several processes instead, if this is not one of them already."""
+    if processes > 1 and "WORLD_SIZE" not in os.environ:
+        from abprop.app.launching import launched
+
+        raise typer.Exit(launched(processes, sys.argv[1:], say))
+
+
+def opened(run: Path, data: str | None, device: str | None) -> Any:
+    """A run that all processes of this command answer for together."""
+    from abprop.app.api import load
+    from abprop.distributed import join
+
+    group = join()
+    with group.agreed():
+        fitted = load(run, data=data, device=device, say=say)
+    fitted.group = group
+    return fitted

@@ -15,11 +15,15 @@ from abprop.app.commands.options import (
     Masks,
     Measure,
     Out,
+    Processes,
     RunDir,
     Sets,
     Source,
+    opened,
     print_json,
     say,
+    share_out,
+    speaks,
 )
 from abprop.errors import UserError
 from abprop.say import counted
@@ -70,12 +74,13 @@ def reconstruct(
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
+    processes: Processes = 1,
 ) -> None:
     """The nearest signals the generator can make."""
-    from abprop.app.api import load
-
-    fitted = load(run, data=data, device=device, say=say)
-    signals = fitted.given(source, set_ or ())
+    share_out(processes)
+    fitted = opened(run, data, device)
+    with fitted.group.agreed():
+        signals = fitted.given(source, set_ or ())
     x = fitted.reconstruct(signals)
     _write(fitted, x, out or fitted.folder / "samples" / "reconstructed", list(signals.names))
 
@@ -105,14 +110,18 @@ def embed(
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
+    processes: Processes = 1,
 ) -> None:
     """Latents as .csv or .npz, one row for each example, with its name."""
-    from abprop.app.api import load
+    share_out(processes)
     from abprop.files.tables import save_latents
 
-    fitted = load(run, data=data, device=device, say=say)
-    given = None if source is None else fitted.given(source, set_ or ())
+    fitted = opened(run, data, device)
+    with fitted.group.agreed():
+        given = None if source is None else fitted.given(source, set_ or ())
     z = fitted.embed(given)
+    if not speaks():
+        return
     names = fitted.names if given is None else given.names
     path = out or fitted.folder / "samples" / "z.csv"
     save_latents(path, names, z)
@@ -133,16 +142,19 @@ def recover(
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
+    processes: Processes = 1,
 ) -> None:
     """Fill in what is hidden of SOURCE, or of the training data, and say how sure that is.
 
     Or whole signals of which measurements are known alone: --measure, --operator.
     """
-    from abprop.app.api import load
-
-    fitted = load(run, data=data, device=device, say=say)
-    signals, sensor = fitted.asked(source, set_ or (), masks, hide, measure, operator)
+    share_out(processes)
+    fitted = opened(run, data, device)
+    with fitted.group.agreed():
+        signals, sensor = fitted.asked(source, set_ or (), masks, hide, measure, operator)
     answer = fitted.recovered(signals, draws=draws, sensor=sensor, progress=say)
+    if not speaks():
+        return
     from abprop.report.recovered import write_answer
 
     say(
@@ -166,18 +178,19 @@ def evaluate(
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
+    processes: Processes = 1,
     as_json: Json = False,
 ) -> None:
     """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
-    from abprop.app.api import load
-
-    fitted = load(run, data=data, device=device, say=say)
-    signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
+    share_out(processes)
+    fitted = opened(run, data, device)
+    with fitted.group.agreed():
+        signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
     asked = {"against": against or (), "draws": draws, "measure": measure}
     result = fitted.evaluate(signals, **asked, progress=say)
     if as_json:
         print_json(result)
-    else:
+    elif speaks():
         from abprop.app.screen import show_errors
 
         show_errors(result)
@@ -224,7 +237,8 @@ def report(run: RunDir, data: Data = None) -> None:
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
-    say(fitted.write(x, path, names))
+    if speaks():
+        say(fitted.write(x, path, names))
 
 
 def _sheet(fitted: Any, stem: str) -> Path:

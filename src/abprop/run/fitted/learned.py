@@ -15,6 +15,7 @@ from torch import Tensor
 
 from abprop.data import Scale, Sensor, Signals
 from abprop.data import sensor as sensor_of
+from abprop.distributed import ALONE, Group
 from abprop.errors import UserError
 from abprop.evaluate import Explained, Posterior, explained
 from abprop.kinds import KINDS, Kind
@@ -55,6 +56,7 @@ class Learned:
         colour: of a sound that was learned by the variance of its bands.
         known: what measurements said of the signals, if they were learned from as completed.
         operator: through which it was learned, if that was given in Python.
+        group: processes that answer together, each with the same call.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Learned:
     colour: Colour | None = None
     known: Known | None = None
     operator: object = None
+    group: Group = ALONE
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
     _cut: Signals | None = field(default=None, repr=False)
@@ -296,6 +299,7 @@ class Learned:
             known=len(self.names),
             device=self.device,
             chunk=self._chunk,
+            group=self.group,
         )
 
     def _rows_of(self, signals: Signals) -> dict[int, int]:

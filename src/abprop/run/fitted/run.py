@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -259,7 +259,8 @@ class Run(Learned):
             self._posteriors[residual] = recovery.answering(self.learned, self.states, train, *how)
         progress("calibrating the uncertainty on entries set aside")
         share = self.recipe.data.aside or recovery.SHARE
-        return recovery.calibrated(self._posteriors[residual], signals, draws, self.device, share)
+        candidates = [replace(p, group=self.group) for p in self._posteriors[residual]]
+        return recovery.calibrated(candidates, signals, draws, self.device, share)
 
     def _from_measurements(self, signals: Signals, sensor: Sensor, progress: Say) -> Answering:
         progress("fitting the laws of the residuals")
@@ -268,6 +269,7 @@ class Run(Learned):
         candidates = measured.answering(
             self.learned, self.states, train, own, sensor, self._chains, self.recipe.seed
         )
+        candidates = [replace(one, group=self.group) for one in candidates]
         if len(candidates) > 1:
             progress("comparing them on measurements set aside")
         return measured.chosen(candidates, signals, self.device)

@@ -1,0 +1,144 @@
+"""Which examples are in which batch: a function of the iteration, nothing to remember.
+
+The epochs' random orders, one after the other, are cut into batches of one size, so that every
+example is visited once in an epoch and passes need no padding. Each shard has an order of its own,
+and gives every batch as many examples as the others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from abprop.distributed import Shards, fitting
+from abprop.errors import UserError
+from abprop.noise import Noise
+
+FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
+
+
+def largest_batch(n: int, batch: int) -> int:
+    """Examples of the largest batch.
+
+    Args:
+        n: examples.
+        batch: of them asked for; 0: all.
+    """
+    size = min(batch or n, n)
+    return size if n >= FEW * size else -(-n // _per_epoch(n, size))
+
+
+def shard_count(n: int, batch: int) -> int:
+    """How many shards suit n examples in batches of so many."""
+    size = min(batch or n, n)
+    return fitting(n, size, None if n >= FEW * size else _per_epoch(n, size))
+
+
+def check_shards(n: int, batch: int, count: int) -> None:
+    """Refuse shards that cannot give every batch equally much.
+
+    Raises:
+        UserError: they are too many, or do not divide a batch.
+    """
+    size = min(batch or n, n)
+    few = n < FEW * size
+    if count > 1 and (size % count if not few else n // count < _per_epoch(n, size)):
+        raise UserError(
+            f"distributed.shards={count} cannot give {size} examples an iteration between them, "
+            f"of {n}; use distributed.shards={shard_count(n, batch)}"
+        )
+
+
+def _per_epoch(n: int, size: int) -> int:
+    return max(1, round(n / size))
+
+
+class Batches:
+    """Batch t of the examples: positions of those that lie here, and how many of each shard.
+
+    Args:
+        seed: of the orders.
+        shards: the examples.
+        batch: examples in an iteration; 0: all.
+    """
+
+    def __init__(self, seed: int, shards: Shards, batch: int) -> None:
+        n, self.shards = shards.n, shards
+        size = min(batch or n, n)
+        self.size = size // shards.count  # of each shard, where batches go on into the next epoch
+        self.per_epoch = _per_epoch(n, size) if n < FEW * size else None
+        self.lengths = [b - a for a, b in zip(shards.bounds, shards.bounds[1:], strict=False)]
+        self.orders = [Order(seed, v, self.lengths[v], self.size) for v in shards.mine]
+
+    def __getitem__(self, t: int) -> Tensor:
+        """Ascending, int64."""
+        here = zip(self.shards.mine, self.orders, strict=True)
+        taken = (self.shards.bounds[v] + self._taken(order, t) for v, order in here)
+        return torch.cat([positions.sort().values for positions in taken])
+
+    def _taken(self, order: Order, t: int) -> Tensor:
+        if self.per_epoch is None:
+            return order[t]
+        epoch, j = divmod(t, self.per_epoch)
+        return order.drawn(epoch)[slice(*self._cut(order.n, j))]
+
+    def _cut(self, n: int, j: int) -> tuple[int, int]:
+        """Where part j of an epoch of n begins and ends."""
+        count = self.per_epoch or 1
+        return j * n // count, (j + 1) * n // count
+
+    def sizes(self, t: int) -> list[int]:
+        """How many of each shard are in batch t."""
+        if self.per_epoch is None:
+            return [self.size] * self.shards.count
+        cuts = (self._cut(n, t % self.per_epoch) for n in self.lengths)
+        return [end - begin for begin, end in cuts]
+
+
+class Order:
+    """Which of a shard's n examples are in batch t of so many each.
+
+    A batch that begins in one epoch and ends in the next must not hold an example twice: what is in
+    its first part and would be in its second too changes places with what comes right after it.
+    """
+
+    def __init__(self, seed: int, shard: int, n: int, size: int) -> None:
+        self.noise, self.shard, self.n, self.size = Noise(seed, "shuffle"), shard, n, size
+        self._drawn: dict[int, Tensor] = {}
+        self._mended: dict[int, Tensor] = {}
+
+    def __getitem__(self, t: int) -> Tensor:
+        epoch, begin = divmod(t * self.size, self.n)
+        first = self._epoch(epoch)[begin : begin + self.size]
+        if len(first) == self.size:
+            return first
+        return torch.cat((first, self._epoch(epoch + 1)[: self.size - len(first)]))
+
+    def drawn(self, epoch: int) -> Tensor:
+        """The random order of an epoch."""
+        if epoch not in self._drawn:
+            last = {k: v for k, v in self._drawn.items() if k >= epoch - 1}
+            order = self.noise.permutation(self.n, epoch, self.shard)
+            self._drawn = {**last, epoch: order}
+        return self._drawn[epoch]
+
+    def _epoch(self, epoch: int) -> Tensor:
+        """The order of an epoch, made once: it is as long as the data."""
+        if epoch not in self._mended:
+            last = {k: v for k, v in self._mended.items() if k >= epoch - 1}
+            self._mended = {**last, epoch: self._fitted(epoch)}
+        return self._mended[epoch]
+
+    def _fitted(self, epoch: int) -> Tensor:
+        """The order of an epoch, its beginning made to fit the end of the one before."""
+        order = self.drawn(epoch)
+        left = epoch * self.n % self.size  # rows of a batch that the epoch before has filled
+        if not left:
+            return order
+        tail = self.drawn(epoch - 1)[self.n - left :]
+        head, after = order[: self.size - left], order[self.size - left : 2 * self.size]
+        twice, free = torch.isin(head, tail), ~torch.isin(after, tail)
+        swapped = free.nonzero()[: int(twice.sum()), 0]
+        head, after = head.clone(), after.clone()
+        head[twice], after[swapped] = after[swapped], head[twice]
+        return torch.cat((head, after, order[2 * self.size :]))
