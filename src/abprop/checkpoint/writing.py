@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -63,14 +61,14 @@ def save(
     temporary = folder / f"{TEMPORARY}{target.name}-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        files.discard(temporary)
         temporary.mkdir()
         _write_all(temporary, step, tensors, meta)
         _put(temporary, target)
     except OSError as error:
         raise _cannot_save(folder, target.name, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        files.discard(temporary)
     return target
 
 
@@ -128,20 +126,17 @@ def _put(temporary: Path, target: Path) -> None:
     """Rename into place. Wherever this stops, `folders` finds the old one or the new one."""
     aside = target.with_name(ASIDE + target.name)
     if os.path.lexists(target):
-        shutil.rmtree(aside, ignore_errors=True)
+        files.discard(aside)
         os.replace(target, aside)
     os.replace(temporary, target)
     files.sync_folder(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    files.discard(aside)
 
 
 def _cannot_save(folder: Path, name: str, error: OSError) -> UserError:
-    room = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    mend = "free some room" if room else "make that folder writable"
     older = steps(folder)
     kept = f"the checkpoint at step {older[-1]} is intact" if older else "there is no older one"
-    reason = error.strerror or str(error)
     return UserError(
-        f"could not save checkpoint {name} in {folder}: {reason}; "
-        f"{mend} and run the same command again; {kept}"
+        f"could not save checkpoint {name} in {folder}: {files.refusal(error)} "
+        f"and run the same command again; {kept}"
     )

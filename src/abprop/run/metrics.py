@@ -55,9 +55,16 @@ def sampler(rows: Sequence[Mapping[str, Any]]) -> Health | None:
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add a line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add a line.
+
+    Raises:
+        UserError: the disk refused; what is left of a line is passed over when it is read.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise checkpoint.files.cannot_write(path, error) from error
 
 
 def load(path: Path) -> list[dict[str, Any]]:
