@@ -33,6 +33,11 @@ def folders(folder: Path) -> dict[int, Path]:
     return found
 
 
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, if there is one: also where a save was killed."""
+    return folders(folder).get(step, folder / step_name(step))
+
+
 def prune(folder: Path, keep: Collection[int]) -> None:
     """Delete every checkpoint but `keep`, and what interrupted saves left. Never fails.
 

@@ -141,7 +141,7 @@ def best(folder: Path, newest: checkpoint.Checkpoint, say: Say) -> checkpoint.Ch
     if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
         return newest
     try:
-        return checkpoint.load(folder / "checkpoints" / checkpoint.step_name(step))
+        return checkpoint.load(checkpoint.path_of(folder / "checkpoints", step))
     except checkpoint.CheckpointError as error:
         say(f"skipped the checkpoint at step {step}: {error}")
         return newest

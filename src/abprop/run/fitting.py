@@ -135,6 +135,8 @@ def fit(
     progress, clock = progress or Progress(), clock or Clock()
     _make(folder)
     with checkpoint.lock(folder):
+        kept = folder / "checkpoints"
+        checkpoint.prune(kept, checkpoint.steps(kept))  # what a killed save left takes room
         session = _prepared(folder, asked, source, progress)
         _plan(session, clock, progress)
         checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))

@@ -9,6 +9,7 @@ from typing import Any
 
 from abprop import checkpoint
 from abprop.alternate import Step
+from abprop.checkpoint.files import cannot_write
 from abprop.diagnostics import Health
 from abprop.evaluate import psnr
 from abprop.learning import Learning
@@ -64,7 +65,7 @@ def append(path: Path, line: dict[str, Any]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
-        raise checkpoint.files.cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def load(path: Path) -> list[dict[str, Any]]:
