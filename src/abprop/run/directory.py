@@ -245,6 +245,19 @@ def assembled(
 
 # Saving ---------------------------------------------------------------------------------------
 
+SHARE = 0.02  # of the time may be spent on saving
+LONGEST = 5  # times as long as was asked for, at most, until the next checkpoint
+
+
+def interval(every: float, cost: float) -> float:
+    """Seconds of learning between two checkpoints.
+
+    Args:
+        every: as was asked for.
+        cost: seconds for which learning waited for the last one; of a slow disk or many latents.
+    """
+    return min(max(every, cost * (1 / SHARE - 1)), LONGEST * every)
+
 
 class Saver:
     """Writes checkpoints when they are due; keeps the newest and the best.
@@ -263,6 +276,7 @@ class Saver:
         self.folder, self.recipe, self.learning = folder, recipe, learning
         self.every = parse_every(recipe.checkpoint.every)
         self.saved_at, self.saved_t = time.monotonic(), learning.t
+        self.cost = 0.0
         self.data = summary(split, signals)
         self.beside = {"names": checkpoint.named(split.names)}
         if split.sensor.colour is not None:
@@ -273,17 +287,19 @@ class Saver:
     def due(self) -> bool:
         """A checkpoint is due by time or by iterations."""
         if self.every.seconds is not None:
-            return time.monotonic() - self.saved_at >= self.every.seconds
+            return time.monotonic() - self.saved_at >= interval(self.every.seconds, self.cost)
         return self.learning.t - self.saved_t >= (self.every.iterations or 1)
 
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
+        began = time.monotonic()
         learning, where = self.learning, self.folder / "checkpoints"
         checkpoint.save(where, learning.t, {**learning.tensors(), **self.beside}, self._meta())
         # A later one was bad, or this would not be resumed before it: it must not count as new.
         past = [step for step in checkpoint.steps(where) if step <= learning.t]
         checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
         self.saved_at, self.saved_t = time.monotonic(), learning.t
+        self.cost = self.saved_at - began
 
     def _meta(self) -> dict[str, Any]:
         return {
