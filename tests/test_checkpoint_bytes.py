@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
+import resource
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from checkpoints import holds, saved_in
-from disk import tell
+from disk import ended, forked, tell
+from test_forged_checkpoints import HOSTILE
 
 from abprop.checkpoint import Checkpoint, CheckpointError, latest, load, prune, save, step_name
 from abprop.errors import UserError
@@ -158,6 +163,52 @@ def test_files_that_no_manifest_names_are_not_read(folder: Path, states) -> None
     save(folder, 4, states[1].tensors, states[1].meta)
     prune(folder, {4})
     assert sorted(os.listdir(folder)) == ["step-00000003", "step-00000004"], "only what is ours"
+
+
+class Planted:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_planted_pickles_run_nothing(twice: Path, tmp_path: Path) -> None:
+    run, marker = Path(shutil.copytree(twice, tmp_path / "run")), tmp_path / "it ran"
+    live = pickle.dumps(Planted(marker))
+    last = run / "checkpoints" / step_name(2)
+    for folder in (run, run / "checkpoints", last):
+        for name in ("model.pt", "recipe.pkl", "data.npy", "pytorch_model.bin", "latents.pickle"):
+            (folder / name).write_bytes(live)
+    assert load_run(run, say=pytest.fail).sample(2).std() > 0
+    for path in last.glob("*.safetensors"):
+        path.write_bytes(live)
+    assert load_run(run, say=str).step == 1
+    assert not marker.exists()
+    pickle.loads(live)
+    assert marker.exists(), "it would have run"
+
+
+def forged_in_a_child(folder: Path, states: list[Checkpoint], forge: Callable) -> None:
+    for state in states:
+        save(folder, state.step, state.tensors, state.meta)
+    forge(folder / step_name(2))
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    with pytest.raises(CheckpointError):
+        load(folder / step_name(2))
+    assert time.process_time() - began < 0.1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_what_is_forged_takes_neither_time_nor_memory(states, tmp_path: Path) -> None:
+    for case, (forge, _) in HOSTILE.items():
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        work = partial(forged_in_a_child, folder, states, forge)
+        assert ended(forked(work)) == 0, case
 
 
 def test_an_empty_folder_is_a_bad_checkpoint(folder: Path, states) -> None:

@@ -22,7 +22,7 @@ from abprop.checkpoint.manifest import (
     Checkpoint,
     CheckpointError,
     fault,
-    sealed,
+    intact,
     well_formed,
 )
 from abprop.checkpoint.validation import check
@@ -103,7 +103,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     raw = _read(path, at_most=MANIFEST_BYTES)
     try:
         content = json.loads(raw)
-        intact = isinstance(content, dict) and sealed(content) == raw
     except (ValueError, RecursionError):
         raise fault(path, "it is not JSON") from None
     version = content.get("format") if isinstance(content, dict) else None
@@ -114,7 +113,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
             path,
             f"made by a newer abprop (format {version}); this one reads {FORMAT}: upgrade abprop",
         )
-    if not intact:
+    if not intact(raw):
         raise fault(path, "its contents do not match its SHA-256")
     if not well_formed(content):
         raise fault(path, "it names files or values that no abprop writes")
