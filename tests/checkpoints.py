@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from abprop.checkpoint import Checkpoint, load, step_name
+
 META = {"recipe": {"seed": 0, "rate": 1e-05, "name": "é"}, "versions": ["2.13", None, True]}
 
 
@@ -15,6 +17,16 @@ def state(value: float = 1.0) -> dict[str, dict[str, torch.Tensor]]:
         "optimizer": {"step": torch.tensor(7), "m": torch.ones(2, dtype=torch.bfloat16) * value},
         "latents-00000": {"ids": torch.tensor([3, 2**40]), "s": torch.tensor(0.1).double()},
     }
+
+
+def saved_in(run: Path) -> list[Checkpoint]:
+    """What the first two iterations of a run saved."""
+    return [load(run / "checkpoints" / step_name(step)) for step in (1, 2)]
+
+
+def holds(found: Checkpoint | None, state: Checkpoint) -> bool:
+    """Whether the very same was read."""
+    return found is not None and found.meta == state.meta and same(found.tensors, state.tensors)
 
 
 def files(folder: Path) -> dict[str, bytes]:

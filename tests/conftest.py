@@ -18,7 +18,19 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
-from tiny import FACES, TABLE, TEXTURE, Command, Done, blobs, learned, rows, waves, write_table
+from tiny import (
+    FACES,
+    TABLE,
+    TEXTURE,
+    TWICE,
+    Command,
+    Done,
+    blobs,
+    learned,
+    rows,
+    waves,
+    write_table,
+)
 
 from abprop.app.cli import main
 from abprop.errors import UserError
@@ -152,6 +164,12 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faces(shelf: Path) -> Path:
     """A run of 60 pictures of 8x8; only to be read."""
     return learned(shelf / "run-faces", shelf / "faces.npy", (*FACES, "model.latent=4"))
+
+
+@pytest.fixture(scope="session")
+def twice(shelf: Path) -> Path:
+    """A run of two iterations, saved after each; only to be read."""
+    return learned(shelf / "run-twice", shelf / "other.npy", TWICE)
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import random
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -200,46 +197,6 @@ def test_a_step_left_aside_by_a_kill_is_still_found(folder: Path):
     assert found is not None and found.step == 20
     prune(folder, keep={20})
     assert os.listdir(folder) == ["step-00000020"]
-
-
-# Killed writers ----------------------------------------------------------------------------
-
-
-def write_for_ever(run: Path) -> None:
-    with lock(run):
-        for step in range(steps(run)[-1], 10**8):  # its first save replaces the newest
-            save(run, step, {"network": {"w": torch.full((2000,), float(step))}}, {"step": step})
-            prune(run, keep={step, step - 1})
-
-
-def killed_after(seconds: float, run: Path) -> None:
-    child = os.fork()
-    if not child:
-        try:
-            write_for_ever(run)
-        finally:
-            os._exit(1)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_kill_at_any_moment_leaves_a_good_checkpoint_and_no_lock(tmp_path: Path):
-    draw = random.Random(0)
-    save(tmp_path, 0, {"network": {"w": torch.zeros(2000)}}, {"step": 0})
-    done = 0
-    for _ in range(20):
-        killed_after(draw.uniform(0.01, 0.12), tmp_path)
-        found = latest(tmp_path, never)
-        assert found is not None and found.meta == {"step": found.step} and found.step >= done
-        assert torch.equal(found.tensors["network"]["w"], torch.full((2000,), float(found.step)))
-        done = found.step
-        with lock(tmp_path):
-            pass
-    assert done > 0
 
 
 # The lock ----------------------------------------------------------------------------------

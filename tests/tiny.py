@@ -21,6 +21,8 @@ TINY = (
 FACES = (*TINY, "train.iterations=8", "checkpoint.every=3", "model.sigma=learned")
 TEXTURE = (*TINY, "train.iterations=6", "data.crop=16", "data.crops=12", "checkpoint.every=3")
 TEXTURE += ("model.sigma=learned",)
+TWICE = (*TINY, "train.iterations=2", "checkpoint.every=1", "model.latent=2", "infer.steps=1")
+TWICE += ("model.channels=2", "data.holdout=0")
 TABLE = (*TINY, "train.iterations=6", "model.latent=3", "checkpoint.every=3")
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from abprop.checkpoint import step_name, write_text
+from abprop.checkpoint import path_of, step_name, write_text
 from abprop.errors import UserError
 from abprop.evaluate import psnr
 from abprop.files.limits import reason
@@ -118,7 +118,7 @@ def _one_line(where: str) -> Iterator[None]:
 def _gathered(run: Run, folder: Path, repository: str) -> None:
     """What is uploaded, in a folder."""
     step = Path("checkpoints") / step_name(run.step)
-    shutil.copytree(run.folder / step, folder / step)
+    shutil.copytree(path_of(run.folder / "checkpoints", run.step), folder / step)
     for name in ("recipe.toml", "metrics.jsonl"):
         shutil.copyfile(run.folder / name, folder / name)
     pictured = run.suffix == ".png" and not run.kind.moves

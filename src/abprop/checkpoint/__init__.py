@@ -10,7 +10,7 @@ depend only on what is saved, so equal states make equal folders. Nothing is eve
 
 from abprop.checkpoint.beside import colour_in, coloured, known_in, learned_of, named, names_in
 from abprop.checkpoint.files import write_bytes, write_text
-from abprop.checkpoint.keeping import lock, prune, steps
+from abprop.checkpoint.keeping import lock, path_of, prune, steps
 from abprop.checkpoint.manifest import Checkpoint, CheckpointError, shard, step_name
 from abprop.checkpoint.reading import facts, latest, load
 from abprop.checkpoint.writing import digest, save
@@ -32,6 +32,7 @@ __all__ = [
     "latest",
     "facts",
     "steps",
+    "path_of",
     "prune",
     "lock",
     "write_bytes",

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from abprop.errors import UserError
 
 TEMPORARY = ".tmp-"
 PIECE = 1 << 22  # bytes hashed right after they are written, while they are near
+_MENDS = {
+    errno.ENOSPC: "free some room",
+    errno.EDQUOT: "free some room",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EIO: "see whether that disk is sound",
+}
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}  # some network disks cannot sync a folder
 
 
@@ -37,10 +44,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         write(temporary, [data])
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"cannot write {path}: {reason}; free some room or make its folder writable"
-        ) from error
+        raise cannot_write(path, error) from error
     finally:
         # Where not even this can be done (no such folder, too long a name), the first error tells.
         with contextlib.suppress(OSError):
@@ -72,6 +76,23 @@ def write(path: Path, data: Iterable[bytes | memoryview]) -> tuple[int, str]:
         if os.fstat(file.fileno()).st_size != size:
             raise OSError(errno.EIO, "the disk kept only a part of it")
     return size, digest.hexdigest()
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The error that tells which file could not be written, why, and what to do."""
+    return UserError(f"cannot write {path}: {refusal(error)}")
+
+
+def refusal(error: OSError) -> str:
+    """Why the disk refused and what to do about it."""
+    return f"{error.strerror or error}; {_MENDS.get(error.errno or 0, 'make that folder writable')}"
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder and all it holds, as far as that can be done. Never fails."""
+    # Even told to ignore errors, some versions of Python pass on those of a folder's own state.
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

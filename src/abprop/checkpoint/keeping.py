@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from abprop.checkpoint.files import TEMPORARY
+from abprop.checkpoint.files import TEMPORARY, discard
 from abprop.checkpoint.manifest import STEP, step_name
 from abprop.errors import UserError
 
@@ -34,6 +33,11 @@ def folders(folder: Path) -> dict[int, Path]:
     return found
 
 
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, if there is one: also where a save was killed."""
+    return folders(folder).get(step, folder / step_name(step))
+
+
 def prune(folder: Path, keep: Collection[int]) -> None:
     """Delete every checkpoint but `keep`, and what interrupted saves left. Never fails.
 
@@ -51,14 +55,14 @@ def prune(folder: Path, keep: Collection[int]) -> None:
         return
     for name in names:
         if name.startswith((TEMPORARY, ASIDE)):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            discard(folder / name)
 
 
 def _discard(path: Path) -> None:
     """Delete a folder under another name, so that half of it never looks like a checkpoint."""
     gone = path.with_name(f"{TEMPORARY}{path.name}-deleted")
-    shutil.rmtree(gone, ignore_errors=True)
-    shutil.rmtree(gone if _try_replace(path, gone) else path, ignore_errors=True)
+    discard(gone)
+    discard(gone if _try_replace(path, gone) else path)
 
 
 def _try_replace(path: Path, target: Path) -> bool:

@@ -22,6 +22,7 @@ MANIFEST_BYTES = 16 << 20  # a longer one is not ours; do not even parse it
 STEP = re.compile(r"step-([0-9]{8,18})")
 SHARD = re.compile(r"latents-[0-9]{5}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.safetensors")  # a plain name, never a path
+_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\n\Z')
 
 
 class CheckpointError(UserError):
@@ -67,8 +68,20 @@ def fault(path: Path, wrong: str) -> CheckpointError:
 def sealed(content: Mapping[str, Any]) -> bytes:
     """The manifest's bytes: canonical JSON that contains its own SHA-256."""
     content = {key: value for key, value in content.items() if key != "sha256"}
-    digest = hashlib.sha256(_json(content)).hexdigest()
-    return _json({**content, "sha256": digest})
+    return _json({**content, "sha256": _digest(_json(content))})
+
+
+def intact(raw: bytes) -> bool:
+    """Whether a manifest's bytes are those that were sealed: `sha256` is the last key.
+
+    Nothing is written anew to compare it: that of a hostile one could take long.
+    """
+    found = _SEAL.search(raw)
+    return found is not None and _digest(raw[: found.start()] + b"\n}\n") == found[1].decode()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

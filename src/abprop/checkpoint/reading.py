@@ -13,7 +13,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from abprop.checkpoint.keeping import ASIDE, folders
+from abprop.checkpoint.keeping import ASIDE, folders, path_of
 from abprop.checkpoint.manifest import (
     FORMAT,
     MANIFEST,
@@ -22,8 +22,7 @@ from abprop.checkpoint.manifest import (
     Checkpoint,
     CheckpointError,
     fault,
-    sealed,
-    step_name,
+    intact,
     well_formed,
 )
 from abprop.checkpoint.validation import check
@@ -62,19 +61,39 @@ def latest(folder: Path, on_skip: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         CheckpointError: there are checkpoints, and not one of them is good.
     """
-    first: CheckpointError | None = None
-    for step, path in sorted(folders(folder).items(), reverse=True):
+    found, bad = _newest(folder)
+    for step, error in bad:
+        on_skip(f"skipped the checkpoint at step {step}: {error}")
+    if bad and found is None:
+        raise CheckpointError(
+            f"no good checkpoint is left in {folder}; the newest: {bad[0][1]}; "
+            "choose another --run, or delete that folder to start afresh"
+        )
+    return found
+
+
+def _newest(folder: Path) -> tuple[Checkpoint | None, list[tuple[int, CheckpointError]]]:
+    """The newest good checkpoint, and what is wrong with newer ones."""
+    there, bad = _identified(folder), []
+    for step, (path, _) in sorted(there.items(), reverse=True):
         try:
-            return load(path)
+            return load(path), bad
         except CheckpointError as error:
-            first = first or error
-            on_skip(f"skipped the checkpoint at step {step}: {error}")
-    if first is None:
-        return None
-    raise CheckpointError(
-        f"no good checkpoint is left in {folder}; the newest: {first}; "
-        "choose another --run, or delete that folder to start afresh"
-    )
+            if _identified(folder) != there:  # a run that goes on took it away: look again
+                return _newest(folder)
+            bad.append((step, error))
+    return None, bad
+
+
+def _identified(folder: Path) -> dict[int, tuple[Path, int]]:
+    """Step -> its folder and which one of that name it is, as far as the system tells."""
+    found = {}
+    for step, path in folders(folder).items():
+        try:
+            found[step] = path, path.stat().st_ino
+        except OSError:
+            found[step] = path, 0
+    return found
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -84,7 +103,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     raw = _read(path, at_most=MANIFEST_BYTES)
     try:
         content = json.loads(raw)
-        intact = isinstance(content, dict) and sealed(content) == raw
     except (ValueError, RecursionError):
         raise fault(path, "it is not JSON") from None
     version = content.get("format") if isinstance(content, dict) else None
@@ -95,7 +113,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
             path,
             f"made by a newer abprop (format {version}); this one reads {FORMAT}: upgrade abprop",
         )
-    if not intact:
+    if not intact(raw):
         raise fault(path, "its contents do not match its SHA-256")
     if not well_formed(content):
         raise fault(path, "it names files or values that no abprop writes")
@@ -148,7 +166,7 @@ def facts(
         model: as loaded.
         data: what the checkpoint says of the data.
     """
-    saved = load(folder / "checkpoints" / step_name(step))
+    saved = load(path_of(folder / "checkpoints", step))
     return {
         "kind": data["kind"],
         "examples": data["examples"],

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +68,7 @@ def save(
         with group.agreed(), _telling(folder, target.name):
             if group.first:
                 folder.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(temporary, ignore_errors=True)
+                files.discard(temporary)
                 temporary.mkdir()
         with group.agreed(), _telling(folder, target.name):
             written = _write_groups(temporary, tensors)
@@ -82,7 +80,7 @@ def save(
                 _put(temporary, target)
     finally:
         if group.first:
-            shutil.rmtree(temporary, ignore_errors=True)
+            files.discard(temporary)
     return target
 
 
@@ -154,20 +152,17 @@ def _put(temporary: Path, target: Path) -> None:
     """Rename into place. Wherever this stops, `folders` finds the old one or the new one."""
     aside = target.with_name(ASIDE + target.name)
     if os.path.lexists(target):
-        shutil.rmtree(aside, ignore_errors=True)
+        files.discard(aside)
         os.replace(target, aside)
     os.replace(temporary, target)
     files.sync_folder(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    files.discard(aside)
 
 
 def _cannot_save(folder: Path, name: str, error: OSError) -> UserError:
-    room = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    mend = "free some room" if room else "make that folder writable"
     older = steps(folder)
     kept = f"the checkpoint at step {older[-1]} is intact" if older else "there is no older one"
-    reason = error.strerror or str(error)
     return UserError(
-        f"could not save checkpoint {name} in {folder}: {reason}; "
-        f"{mend} and run the same command again; {kept}"
+        f"could not save checkpoint {name} in {folder}: {files.refusal(error)} "
+        f"and run the same command again; {kept}"
     )

@@ -144,7 +144,7 @@ def best(folder: Path, newest: checkpoint.Checkpoint, say: Say) -> checkpoint.Ch
     if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
         return newest
     try:
-        return checkpoint.load(folder / "checkpoints" / checkpoint.step_name(step))
+        return checkpoint.load(checkpoint.path_of(folder / "checkpoints", step))
     except checkpoint.CheckpointError as error:
         say(f"skipped the checkpoint at step {step}: {error}")
         return newest
@@ -246,6 +246,19 @@ def assembled(
 
 # Saving ---------------------------------------------------------------------------------------
 
+SHARE = 0.02  # of the time may be spent on saving
+LONGEST = 5  # times as long as was asked for, at most, until the next checkpoint
+
+
+def interval(every: float, cost: float) -> float:
+    """Seconds of learning between two checkpoints.
+
+    Args:
+        every: as was asked for.
+        cost: seconds for which learning waited for the last one; of a slow disk or many latents.
+    """
+    return min(max(every, cost * (1 / SHARE - 1)), LONGEST * every)
+
 
 class Saver:
     """Writes checkpoints when they are due; keeps the newest and the best.
@@ -264,7 +277,7 @@ class Saver:
         self.folder, self.recipe, self.learning = folder, recipe, learning
         self.every = parse_every(recipe.checkpoint.every)
         self.saved_at, self.saved_t = time.monotonic(), learning.t
-        self.data, self.group = summary(split, signals), learning.shards.group
+        self.data, self.group, self.cost = summary(split, signals), learning.shards.group, 0.0
         self.beside = {"names": checkpoint.named(split.names)}
         if split.sensor.colour is not None:
             self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
@@ -274,12 +287,13 @@ class Saver:
     def due(self) -> bool:
         """A checkpoint is due by time or by iterations."""
         if self.every.seconds is not None:
-            return time.monotonic() - self.saved_at >= self.every.seconds
+            return time.monotonic() - self.saved_at >= interval(self.every.seconds, self.cost)
         return self.learning.t - self.saved_t >= (self.every.iterations or 1)
 
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
         learning, where, group = self.learning, self.folder / "checkpoints", self.group
+        began = time.monotonic()
         tensors = {**learning.tensors(), **self.beside}
         if not group.first:  # what all have alike, the first one writes
             tensors = {name: v for name, v in tensors.items() if checkpoint.shard(name)}
@@ -289,6 +303,7 @@ class Saver:
             past = [step for step in checkpoint.steps(where) if step <= learning.t]
             checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
         self.saved_at, self.saved_t = time.monotonic(), learning.t
+        self.cost = self.saved_at - began
 
     def _meta(self) -> dict[str, Any]:
         return {

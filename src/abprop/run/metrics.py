@@ -9,6 +9,7 @@ from typing import Any
 
 from abprop import checkpoint
 from abprop.alternate import Step
+from abprop.checkpoint.files import cannot_write
 from abprop.diagnostics import Health
 from abprop.evaluate import psnr
 from abprop.learning import Learning
@@ -55,9 +56,16 @@ def sampler(rows: Sequence[Mapping[str, Any]]) -> Health | None:
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add a line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add a line.
+
+    Raises:
+        UserError: the disk refused; what is left of a line is passed over when it is read.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def load(path: Path) -> list[dict[str, Any]]:

@@ -81,6 +81,8 @@ def _held(folder: Path, group: Group) -> Iterator[None]:
             if group.first:
                 _make(folder)
                 kept.enter_context(checkpoint.lock(folder))
+                saved = folder / "checkpoints"
+                checkpoint.prune(saved, checkpoint.steps(saved))  # what killed saves left
         yield
 
 
