@@ -220,5 +220,5 @@ def test_a_failed_write_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_write_names_a_folder_that_is_not_there(tmp_path: Path):
-    with pytest.raises(UserError, match="free some room or make its folder writable"):
+    with pytest.raises(UserError, match=r"No such file.*; make the folder that it"):
         write(tmp_path / "nowhere" / "report.html", sample())

@@ -15,6 +15,7 @@ from abprop.errors import UserError
 TEMPORARY = ".tmp-"
 PIECE = 1 << 22  # bytes hashed right after they are written, while they are near
 _MENDS = {
+    errno.ENOENT: "make the folder that it shall lie in",
     errno.ENOSPC: "free some room",
     errno.EDQUOT: "free some room",
     errno.EFBIG: "allow larger files (ulimit -f)",
