@@ -182,7 +182,7 @@ def _guarded(run: Callable[..., Any]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
-        say(f"abprop: {' '.join(str(error).split())}")
+        say(f"abprop: {error}")
     except _USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "abprop"
         say(f"abprop: {error.format_message()} (see {command} --help)")

@@ -11,7 +11,8 @@ import numpy as np
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
-from abprop.files.limits import check_memory, plain, quoted, reason
+from abprop.files.limits import check_memory, quoted, reason
+from abprop.say import plain
 
 LARGE = 64 << 20  # bytes of an array that stays in its file
 _LENGTHS = 26  # bytes of a zip member's header before it tells how long its name is

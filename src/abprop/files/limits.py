@@ -6,6 +6,7 @@ from math import prod
 
 from abprop.errors import UserError
 from abprop.machine import available_memory
+from abprop.say import plain
 
 PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
@@ -18,16 +19,6 @@ _REASON_LENGTH = 120
 def quoted(name: object) -> str:
     """A file's name for a message: in quotes, with newlines and the like escaped."""
     return repr(str(name))
-
-
-def plain(text: str) -> str:
-    """Text from a file with nothing in it that could move the cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def shown(name: str) -> str:
-    """A name for a terminal or a table: bytes that are no UTF-8 as escapes, see `plain`."""
-    return plain(name.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def reason(error: BaseException) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
-from abprop.files.limits import check_memory, plain, quoted, reason, shown
+from abprop.files.limits import check_memory, quoted, reason
 from abprop.files.write import put
+from abprop.say import plain, shown
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null"))
 NAME = "name"  # heads a first column that names the rows, as in what is written here

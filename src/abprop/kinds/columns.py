@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abprop.files.limits import plain
+from abprop.say import plain
 
 SQUEEZED = 50  # a range of so many interquartile ranges leaves the bulk a fiftieth of [-1, 1]
 EXACT = 1 << 24  # float32 holds every whole number up to here

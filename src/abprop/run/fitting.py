@@ -17,7 +17,6 @@ from abprop.alternate import Step
 from abprop.data import Sensor, Signals
 from abprop.diagnostics import advice
 from abprop.errors import UserError
-from abprop.files.limits import shown
 from abprop.grammar import parse_duration
 from abprop.kinds import KINDS
 from abprop.learning import Clock, Learning, Score, fastest, planned
@@ -38,7 +37,7 @@ from abprop.run.recipe import (
 )
 from abprop.run.resuming import check_data, check_device, resumed
 from abprop.run.split import Split, load_data, resolve, split
-from abprop.say import counted
+from abprop.say import counted, shown
 
 DEFAULT_BUDGET = "15m"
 

@@ -22,7 +22,7 @@ from abprop.app.commands.options import (
     say,
 )
 from abprop.errors import UserError
-from abprop.say import counted
+from abprop.say import counted, shown
 
 
 def sample(
@@ -211,7 +211,7 @@ def info(
         print_json(facts)
     else:
         for key, value in facts.items():
-            print(f"{key:16} {value}")
+            print(shown(f"{key:16} {value}"))
 
 
 def report(run: RunDir, data: Data = None) -> None:
