@@ -32,6 +32,7 @@ from abprop.run.recipe import (
     only_moved,
     said,
     settings,
+    text_of,
 )
 from abprop.run.split import Split, summary
 from abprop.say import Say
@@ -45,12 +46,9 @@ def read_recipe(folder: Path) -> Recipe:
         UserError: there is none, or none that can be read.
     """
     path = folder / "recipe.toml"
-    try:
-        return loads(path.read_text("utf-8"), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; is {folder} a run of abprop?") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file (UTF-8)") from error
+    if not path.exists():
+        raise UserError(f"{path}: No such file or directory; is {folder} a run of abprop?")
+    return loads(text_of(path), path)
 
 
 def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:

@@ -20,13 +20,17 @@ from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import placed
+from abprop.files.limits import reason
 from abprop.run.schema import KEYS, Recipe, settings, takes_text_only
+from abprop.say import shown
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
 __all__ += ["changes", "check_resume", "flat", "flattened", "in_place", "only_moved", "said"]
 __all__ += ["settings", "with_plan", "on_machine"]
 
 Nested = dict[str, Any]
+
+LONGEST = 1 << 20  # bytes of a TOML file: a recipe has some ten thousand
 
 # A budget is turned into iterations; whichever of the two is changed, the other is out of date.
 _EITHER = {"train.iterations": "train.budget", "train.budget": "train.iterations"}
@@ -125,7 +129,8 @@ def _validated(nested: Mapping[str, Any], where: str = "") -> Recipe:
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in nested.items():
-        if isinstance(value, Mapping) and prefix + str(name) not in KEYS:
+        inner = isinstance(value, Mapping) and prefix + str(name) not in KEYS
+        if inner and not prefix:  # no key has two dots, whatever a file has
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
@@ -137,9 +142,10 @@ def _located(where: str, error: UserError) -> UserError:
 
 def _shown(value: object) -> str:
     """A value as one short line that any terminal can print."""
+    if isinstance(value, int) and abs(value) >= 10**60:  # Python does not write very long ones
+        return f"a number of {value.bit_length()} bits"
     text = " ".join(value.split()) if isinstance(value, str) else repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return text.encode("utf-8", "backslashreplace").decode()
+    return shown(text if len(text) <= 60 else text[:57] + "...")
 
 
 # Presets and files ----------------------------------------------------------------------------
@@ -166,7 +172,7 @@ def load_preset(name_or_path: str | Path) -> Nested:
     """
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name:
-        where, text = name, _file_text(Path(name))
+        where, text = name, text_of(Path(name))
     elif name in presets():
         where, text = f"preset {name}", (_shipped() / f"{name}.toml").read_text("utf-8")
     else:
@@ -176,13 +182,23 @@ def load_preset(name_or_path: str | Path) -> Nested:
     return nested
 
 
-def _file_text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a TOML file.
+
+    Raises:
+        UserError: there is none, it is longer than any recipe, or it is no text.
+    """
     try:
+        if path.stat().st_size > LONGEST or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no recipe, which is a file of at most {LONGEST:,} bytes")
         return path.read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text file (UTF-8)") from error
+    except (OSError, ValueError) as error:  # too long a name, a null byte
+        if isinstance(error, UserError):
+            raise
+        why = getattr(error, "strerror", None) or reason(error)
+        raise UserError(f"cannot read {path}: {why}") from error
 
 
 def _parsed(text: str, where: str) -> Nested:
