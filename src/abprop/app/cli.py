@@ -134,7 +134,7 @@ def _report(folder: Path, data: object) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(folder, data)}")
+    say(f"report: {write_report(folder, data, say=say)}")
 
 
 # An example of each; under its help.
@@ -191,7 +191,9 @@ def _guarded(run: Callable[..., Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("abprop: stopped; a run goes on from its last checkpoint, if there is one")
         return EXIT_STOPPED
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_full(error):
+            raise
         say("abprop: out of memory; use fewer examples (data.limit), a smaller data.size or chunk")
     except OSError as error:
         if error.errno is None:
@@ -199,6 +201,12 @@ def _guarded(run: Callable[..., Any]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         say(f"abprop: {where}{error.strerror}")
     return EXIT_USER
+
+
+def _is_full(error: MemoryError | RuntimeError) -> bool:
+    """Whether there was no memory, which torch tells in words alone."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or ("memory" in words and "alloc" in words)
 
 
 if __name__ == "__main__":

@@ -220,7 +220,7 @@ def report(run: RunDir, data: Data = None) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(local(run), data)}")
+    say(f"report: {write_report(local(run), data, say=say)}")
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:
