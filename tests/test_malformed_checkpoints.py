@@ -229,8 +229,8 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 PATHS = ("data", "data.shape", "data.names", "data.scale", "data.scale.low", "data.scale.high",
-         "data.scale.dtype", "data.kind", "data.columns", "data.about", "data.places", "data.sensed",
-         "scores", "chunk")  # fmt: skip
+         "data.scale.dtype", "data.kind", "data.columns", "data.about", "data.places",
+         "data.sensed", "scores", "chunk")  # fmt: skip
 
 
 @given(st.sampled_from(PATHS), JUNK)

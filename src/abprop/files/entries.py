@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from time import monotonic
 
 from abprop.errors import UserError
-from abprop.files.limits import FILE_BYTES, quoted, reason
+from abprop.files.limits import FILE_BYTES, TEXT_BYTES, quoted, reason
 from abprop.say import Say
 
 _COMMON = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -158,6 +158,25 @@ def check_member(info: zipfile.ZipInfo, where: str) -> None:
     ratio = info.file_size / max(info.compress_size, 1)
     if info.file_size > _SUSPECT_BYTES and ratio > _SUSPECT_RATIO:
         raise UserError(f"{where} unpacks to {ratio:,.0f} times its size; a zip bomb is not read")
+
+
+def text_in(path: Path) -> str:
+    """The text of a small file, such as a recipe.
+
+    Raises:
+        UserError: there is none, it is longer than any recipe, or it is no text.
+    """
+    try:
+        if path.stat().st_size > TEXT_BYTES or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no recipe, which is a file of at most {TEXT_BYTES:,} bytes")
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8)") from error
+    except (OSError, ValueError) as error:  # too long a name, a null byte
+        if isinstance(error, UserError):
+            raise
+        why = getattr(error, "strerror", None) or reason(error)
+        raise UserError(f"cannot read {path}: {why}") from error
 
 
 def _some(found: Iterable[Entry], path: Path, what: str) -> list[Entry]:

@@ -12,6 +12,7 @@ PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
 PIXEL_BYTES = 4  # of those; where one takes more, there may be fewer
 EXAMPLES = 5_000_000  # each has a name: of more, names alone take gigabytes
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
+TEXT_BYTES = 1 << 20  # of a recipe, which has some ten thousand
 TRIFLE = 2**20  # bytes: to ask how much is free takes a millisecond, for each of many pictures
 MEMORY_SHARE = 0.7
 BATCH = 64  # examples that learning holds as float32, at the least

@@ -26,7 +26,7 @@ def remarks(values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str
     blocks = (np.s_[:, c : c + width] for c in range(0, len(columns), width))
     found = [_looked_at(values[b], None if hidden is None else hidden[b]) for b in blocks]
     empty, constant, squeezed = (
-        [columns[c] for c in np.concatenate(which).nonzero()[0]]
+        [columns[int(c)] for c in np.concatenate(which).nonzero()[0]]
         for which in zip(*found, strict=True)
     )
     parts = (

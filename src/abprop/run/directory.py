@@ -14,6 +14,7 @@ from torch import Tensor
 from abprop import checkpoint, machine
 from abprop.data import Signals
 from abprop.errors import UserError
+from abprop.files.entries import text_in
 from abprop.grammar import parse_every
 from abprop.kinds import KINDS
 from abprop.learning import Learning, Score, arithmetic, make_model
@@ -33,7 +34,6 @@ from abprop.run.recipe import (
     only_moved,
     said,
     settings,
-    text_of,
 )
 from abprop.run.split import Split, summary
 from abprop.say import Say
@@ -49,7 +49,7 @@ def read_recipe(folder: Path) -> Recipe:
     path = folder / "recipe.toml"
     if not path.exists():
         raise UserError(f"{path}: No such file or directory; is {folder} a run of abprop?")
-    return loads(text_of(path), path)
+    return loads(text_in(path), path)
 
 
 def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:

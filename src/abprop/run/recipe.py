@@ -19,8 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
-from abprop.files.entries import placed
-from abprop.files.limits import reason
+from abprop.files.entries import placed, text_in
 from abprop.run.schema import KEYS, Recipe, settings, takes_text_only
 from abprop.say import shown
 
@@ -29,8 +28,6 @@ __all__ += ["changes", "check_resume", "flat", "flattened", "in_place", "only_mo
 __all__ += ["settings", "with_plan", "on_machine"]
 
 Nested = dict[str, Any]
-
-LONGEST = 1 << 20  # bytes of a TOML file: a recipe has some ten thousand
 
 # A budget is turned into iterations; whichever of the two is changed, the other is out of date.
 _EITHER = {"train.iterations": "train.budget", "train.budget": "train.iterations"}
@@ -116,6 +113,9 @@ def _validated(nested: Mapping[str, Any], where: str = "") -> Recipe:
     for key in _flat(nested):
         if key not in KEYS:
             raise _located(where, unknown("key", key, KEYS))
+    for key, value in flattened(nested).items():
+        if isinstance(value, int) and abs(value) >= 2**63:  # what TOML promises to hold
+            raise _located(where, UserError(f"{key}={_shown(value)}: must be below 2^63"))
     try:
         return Recipe.model_validate(dict(nested))
     except ValidationError as error:
@@ -172,7 +172,7 @@ def load_preset(name_or_path: str | Path) -> Nested:
     """
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name:
-        where, text = name, text_of(Path(name))
+        where, text = name, text_in(Path(name))
     elif name in presets():
         where, text = f"preset {name}", (_shipped() / f"{name}.toml").read_text("utf-8")
     else:
@@ -180,25 +180,6 @@ def load_preset(name_or_path: str | Path) -> Nested:
     nested = _parsed(text, where)
     _validated(nested, where)
     return nested
-
-
-def text_of(path: Path) -> str:
-    """The text of a TOML file.
-
-    Raises:
-        UserError: there is none, it is longer than any recipe, or it is no text.
-    """
-    try:
-        if path.stat().st_size > LONGEST or not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: no recipe, which is a file of at most {LONGEST:,} bytes")
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file (UTF-8)") from error
-    except (OSError, ValueError) as error:  # too long a name, a null byte
-        if isinstance(error, UserError):
-            raise
-        why = getattr(error, "strerror", None) or reason(error)
-        raise UserError(f"cannot read {path}: {why}") from error
 
 
 def _parsed(text: str, where: str) -> Nested:
