@@ -17,7 +17,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
-    ("errors", "noise", "say", "version", "whole"),
+    ("noise", "say", "version", "whole"),
+    ("errors",),
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
     ("model", "residuals", "spectra", "replay"),
     ("inference",),

@@ -37,7 +37,7 @@ def a_run(chains: int = 3) -> tuple[Tensors, dict[str, Any]]:
             "metric.looks": torch.tensor(12.0),
         },
     }
-    scale = {"low": [0.0, -1.0], "high": 255.0, "dtype": "uint8"}
+    scale = {"low": [[[0.0]], [[-1.0]]], "high": 255.0, "dtype": "uint8"}
     data = {"kind": "images", "shape": [2, 8, 8], "examples": 5, "scale": scale,
             "names": ["a", "b", "c"], "columns": []}  # fmt: skip
     scores = [[10, 0.25, 0.3], [20, 1, 2.5]]
@@ -164,6 +164,28 @@ MALFORMED: dict[str, tuple[Callable[[Tensors, dict], object], str, str]] = {
     "a high deep": (told("data.scale.high", [[[[[[[[1]]]]]]]]), MANIFEST, "low or high"),
     "a dtype unheard of": (told("data.scale.dtype", "byte17"), MANIFEST, "dtype that there is not"),
     "a dtype a number": (told("data.scale.dtype", 8), MANIFEST, "dtype that there is not"),
+    "a low above": (told("data.scale.low", 300.0), MANIFEST, "not a low below a high"),
+    "a low of more": (told("data.scale.low", [0.0] * 3), MANIFEST, "not a low below a high"),
+    "a low ragged": (told("data.scale.low", [[0.0], [1.0, 2.0]]), MANIFEST, "not a low below"),
+    "a kind a number": (told("data.kind", 3), MANIFEST, "data.kind is not"),
+    "columns a number": (told("data.columns", 3), MANIFEST, "data.columns is not"),
+    "columns nothing": (told("data.columns", None), MANIFEST, "data.columns is not"),
+    "columns too many": (told("data.columns", ["a"] * 9), MANIFEST, "data.columns is not"),
+    "columns of numbers": (told("data.columns", [1, 2]), MANIFEST, "data.columns is not"),
+    "about a list": (told("data.about", []), MANIFEST, "data.about is not"),
+    "about of lists": (told("data.about", {"rate": [1]}), MANIFEST, "data.about is not"),
+    "about NaN": (told("data.about", {"fps": NAN}), MANIFEST, "data.about is not"),
+    "a rate of 0": (told("data.about", {"rate": 0}), MANIFEST, "data.about has a rate"),
+    "a rate of most": (told("data.about", {"fps": 10**9}), MANIFEST, "data.about has a rate"),
+    "a rate a text": (told("data.about", {"file_rate": "9"}), MANIFEST, "data.about has a rate"),
+    "sensed a number": (told("data.sensed", 3), MANIFEST, "data.sensed is not"),
+    "sensed of texts": (told("data.sensed", ["3"]), MANIFEST, "data.sensed is not"),
+    "places a number": (told("data.places", 3), MANIFEST, "data.places is not"),
+    "places of nothing": (told("data.places", [[]]), MANIFEST, "data.places is not"),
+    "places of halves": (told("data.places", [[0.5]]), MANIFEST, "data.places is not"),
+    "places outside": (told("data.places", [[-1]]), MANIFEST, "data.places is not"),
+    "places far away": (told("data.places", [[2**40]]), MANIFEST, "data.places is not"),
+    "places of two sorts": (told("data.places", [[1], [1, 2]]), MANIFEST, "data.places is not"),
 }
 
 
@@ -207,7 +229,8 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 PATHS = ("data", "data.shape", "data.names", "data.scale", "data.scale.low", "data.scale.high",
-         "data.scale.dtype", "scores", "chunk")  # fmt: skip
+         "data.scale.dtype", "data.kind", "data.columns", "data.about", "data.places",
+         "data.sensed", "scores", "chunk")  # fmt: skip
 
 
 @given(st.sampled_from(PATHS), JUNK)

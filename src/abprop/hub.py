@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from abprop.checkpoint import path_of, step_name, write_text
+from abprop.checkpoint.manifest import FILE, MANIFEST
 from abprop.errors import UserError
 from abprop.evaluate import psnr
 from abprop.files.limits import reason
 from abprop.run import Run
 from abprop.run.recipe import dumps
+from abprop.say import shown
 
 ADDRESS = re.compile(r"hf:/{1,2}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")  # it names a folder here
+PARTS = ["recipe.toml", "metrics.jsonl", "checkpoints/*.safetensors", "checkpoints/*.json"]
 SAMPLES = "samples"  # the card's picture, where there is one
 
 
@@ -49,8 +53,11 @@ def fetched(name: object) -> Path:
     hub = _hub()
     with _one_line(f"hf://{repository}"):
         commit = hub.HfApi().model_info(repository, revision=revision).sha
+        if not COMMIT.fullmatch(str(commit)):
+            raise UserError(f"hf://{repository}: the Hub names no commit of it; try again later")
         here = Path(hub.constants.HF_HOME) / "abprop" / repository.replace("/", "--") / commit
-        return Path(hub.snapshot_download(repository, revision=commit, local_dir=here))
+        wanted = {"revision": commit, "local_dir": here, "allow_patterns": PARTS}
+        return Path(hub.snapshot_download(repository, **wanted))
 
 
 def push(run: Run, name: str, *, private: bool = False) -> str:
@@ -118,13 +125,27 @@ def _one_line(where: str) -> Iterator[None]:
 def _gathered(run: Run, folder: Path, repository: str) -> None:
     """What is uploaded, in a folder."""
     step = Path("checkpoints") / step_name(run.step)
-    shutil.copytree(path_of(run.folder / "checkpoints", run.step), folder / step)
-    for name in ("recipe.toml", "metrics.jsonl"):
-        shutil.copyfile(run.folder / name, folder / name)
+    (folder / step).mkdir(parents=True)
+    saved = path_of(run.folder / "checkpoints", run.step)
+    copied = {Path(name): run.folder / name for name in ("recipe.toml", "metrics.jsonl")}
+    copied |= {step / path.name: path for path in saved.iterdir() if _is_part(path.name)}
+    for name, path in copied.items():
+        if path.is_symlink():  # to anything that its maker wants to be public
+            raise UserError(f"{path} is a symbolic link; put the file in its place")
+        shutil.copyfile(path, folder / name)
     pictured = run.suffix == ".png" and not run.kind.moves
     if pictured:
         run.write(run.sample(), folder / f"{SAMPLES}.png")
     write_text(folder / "README.md", card(run, repository, pictured))
+
+
+def _is_part(name: str) -> bool:
+    return name == MANIFEST or FILE.fullmatch(name) is not None
+
+
+def _quoted(value: object) -> str:
+    """Text of a recipe as code in a table."""
+    return "`" + shown(str(value)).replace("`", "'").replace("|", r"\|") + "`"
 
 
 def card(run: Run, repository: str, pictured: bool = False) -> str:
@@ -139,7 +160,7 @@ def card(run: Run, repository: str, pictured: bool = False) -> str:
     size, latent = ("x".join(map(str, n)) for n in (run.shape, facts["latent"]))
     told = [
         ("learned from", f"{run.kind.counted(len(run.names))} of {size}"),
-        ("fingerprint of the data", f"`{data.fingerprint}`"),
+        ("fingerprint of the data", _quoted(data.fingerprint)),
         ("latent", latent),
         ("parameters", f"{facts['parameters']:,}"),
         ("iteration", f"{run.step} of {run.recipe.train.iterations}"),
@@ -148,7 +169,7 @@ def card(run: Run, repository: str, pictured: bool = False) -> str:
     if scores:
         told.append(("PSNR of held-out examples", f"{psnr(min(s[1] for s in scores)):.1f} dB"))
     seen = (("hidden", data.hide), ("measured by", data.measure), ("masks", data.masks))
-    told += [(key, f"`{value}`") for key, value in seen if value]
+    told += [(key, _quoted(value)) for key, value in seen if value]
     picture = [f"![Samples from the learned prior, not chosen.]({SAMPLES}.png)", ""]
     return "\n".join([
         "---", "library_name: abprop", "tags:", "- abprop", "- alternating-back-propagation",

@@ -1,4 +1,4 @@
-"""What is said on the way: who takes a line, and how so many of something are called."""
+"""What is said on the way: who takes a line, what a line may hold, and how so many are called."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ Say = Callable[[str], None]
 
 def quiet(line: str) -> None:
     """Tell no one."""
+
+
+def plain(text: str) -> str:
+    """Text from a file with nothing in it that could move the cursor or turn the line around."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def shown(text: str) -> str:
+    """Text for a terminal or a table: bytes that are no UTF-8 as escapes, see `plain`."""
+    return plain(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -14,11 +14,11 @@ from abprop.data.masks import open_masks
 from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
-from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, shown
+from abprop.files.limits import BATCH, check_memory, check_pixels, quoted
 from abprop.files.pictures import check_channels
 from abprop.grammar import parse_range, parse_size
 from abprop.kinds import KINDS, Kind, Raw, Request
-from abprop.say import Say, quiet
+from abprop.say import Say, quiet, shown
 
 _BLOCK = 1024  # examples looked at together
 

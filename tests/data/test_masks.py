@@ -263,6 +263,13 @@ def test_examples_that_are_hidden_entirely_are_named(folder: Path, masks: np.nda
 # What is refused ------------------------------------------------------------------------------
 
 
+def test_an_inverse_of_any_depth(folder: Path, tmp_path: Path, masks: np.ndarray, refused: Refused):
+    given = as_npy(tmp_path / "masks", masks)
+    deep = "not:" * 5001
+    assert np.array_equal(veil(read(folder, masks=f"{deep}{given}")) == SECRET, ~masks[:, None])
+    refused(folder, "does not exist", masks=deep)
+
+
 def test_masks_that_are_not_there(folder: Path, tmp_path: Path, refused: Refused):
     (tmp_path / "empty").mkdir()
     (tmp_path / "x.txt").write_text("?", "utf-8")

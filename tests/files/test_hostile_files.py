@@ -248,7 +248,7 @@ def test_npz_bombs_are_refused_by_their_header(tmp_path: Path, refused: Refused)
     header = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (90000000, 9000), }")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header + bytes(100_000))
-    refused(path, "a.npz", "GB")
+    refused(path, "a.npz", "90000000x9000 numbers", "100,000 bytes")
 
 
 def test_arrays_that_are_no_numbers(tmp_path: Path, refused: Refused):

@@ -39,3 +39,14 @@ def test_the_scale_doubles_with_the_picture_and_does_not_see_fading_light() -> N
     assert scale(coarse) == pytest.approx(2 * scale(fine), abs=1)
     assert scale(fine + torch.linspace(-9, 9, 96)) == pytest.approx(scale(fine), abs=1)
     assert scale(noise) == 1
+
+
+def test_large_blocks_are_told_by_their_middles() -> None:
+    """What is looked at does not grow with the picture."""
+    noise = torch.randn(1, 4096, 4096, generator=torch.Generator().manual_seed(0))
+    ramp = torch.linspace(-1, 1, 4096)
+    assert drift(noise).words == ""
+    assert "light fades" in drift(0.3 * noise + 0.5 * ramp).words
+    assert "detail changes" in drift(noise * torch.exp(ramp)).words
+    noise.unfold(1, 512, 512).unfold(2, 512, 512)[..., :100, :] = 1e6
+    assert drift(noise).words == ""

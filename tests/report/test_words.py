@@ -14,6 +14,7 @@ from abprop.report.words import tick_labels
 def test_text_is_escaped_and_printable():
     assert text("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
     assert text("a\0\udce9\x9f") == "a" + 3 * "\N{REPLACEMENT CHARACTER}"
+    assert text("\u202egnp\u2066\u200b") == "{0}gnp{0}{0}".format("\N{REPLACEMENT CHARACTER}")
 
 
 @pytest.mark.parametrize(

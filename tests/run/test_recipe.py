@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from pathlib import Path
 
@@ -414,6 +415,33 @@ def test_a_file_that_cannot_be_read(tmp_path: Path):
     (tmp_path / "image.toml").write_bytes(b"\x89PNG\xff")
     with pytest.raises(UserError, match="not a text file"):
         load_preset(tmp_path / "image.toml")
+
+
+def test_a_file_that_is_no_recipe_is_not_read_to_its_end(tmp_path: Path):
+    pipe, endless = tmp_path / "pipe.toml", tmp_path / "endless.toml"
+    os.mkfifo(pipe)  # opening it would wait for a writer
+    with open(endless, "wb") as file:
+        file.truncate(1 << 40)  # sparse: takes no room
+    for path in (pipe, endless, Path("/dev/zero")):
+        with pytest.raises(UserError, match="no recipe, which is a file of at most"):
+            load_preset(path)
+    with pytest.raises(UserError, match="cannot read"):
+        load_preset(tmp_path / "nul\0.toml")
+
+
+def test_what_is_refused_is_repeated_in_short(tmp_path: Path):
+    path = tmp_path / "mine.toml"
+    for text, told in {
+        ".".join("a" * 5000) + " = 1": "unknown key 'a.a'",
+        '[data]\nsource = "\\u001b[2J"\nkind = "\\u001b[2J"': r"data.kind=\?\[2J: must be",
+        "seed = 0x" + "f" * 9999: "seed=a number of 39996 bits: must be below",
+        "[train]\nbatch = 1" + "0" * 999: "train.batch=a number of 3319 bits: must be below",
+        "[train]\nbatch = [" + "1," * 9999 + "]": "must be",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(UserError, match=told) as caught:
+            load_preset(path)
+        assert len(str(caught.value)) < 1200
 
 
 def test_a_saved_recipe_is_complete_and_explains_itself():

@@ -149,7 +149,7 @@ def _report(folder: Path, data: object) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(folder, data)}")
+    say(f"report: {write_report(folder, data, say=say)}")
 
 
 # An example of each; under its help.
@@ -201,7 +201,7 @@ def _guarded(run: Callable[..., Any]) -> int:
         return code if isinstance(code, int) else 0
     except UserError as error:
         if not error.told:
-            tell(f"abprop: {' '.join(str(error).split())}")
+            tell(f"abprop: {error}")
     except _USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "abprop"
         say(f"abprop: {error.format_message()} (see {command} --help)")
@@ -210,7 +210,9 @@ def _guarded(run: Callable[..., Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("abprop: stopped; a run goes on from its last checkpoint, if there is one")
         return EXIT_STOPPED
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_full(error):
+            raise
         say("abprop: out of memory; use fewer examples (data.limit), a smaller data.size or chunk")
     except OSError as error:
         if error.errno is None:
@@ -218,6 +220,12 @@ def _guarded(run: Callable[..., Any]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         say(f"abprop: {where}{error.strerror}")
     return EXIT_USER
+
+
+def _is_full(error: MemoryError | RuntimeError) -> bool:
+    """Whether there was no memory, which torch tells in words alone."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or ("memory" in words and "alloc" in words)
 
 
 if __name__ == "__main__":

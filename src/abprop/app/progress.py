@@ -14,6 +14,7 @@ from abprop.app.screen import console_of
 from abprop.diagnostics import STABLE
 from abprop.errors import UserError
 from abprop.run import Progress
+from abprop.say import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ class Shown(Progress):
 
     def say(self, line: str) -> None:
         """One line; above the bar, if there is one."""
-        self.console.print(line, markup=False)
+        self.console.print(shown(line), markup=False)
 
     def told(self, row: Mapping[str, Any]) -> str:
         """A row of metrics in words, with the last held-out PSNR."""

@@ -6,7 +6,8 @@
                      metric.root (k, k) with metric.looks; earlier versions wrote ids, z and s alone
     latents-00001 .. the same of the other shards, ids going on; no metric
     names            the originals' names (see `names`); earlier versions had them in meta
-    meta             chunk, scores [[t, mse, spread], ...], data: shape and scale
+    meta             chunk, scores [[t, mse, spread], ...], data: shape, scale, and what is told of
+                     the data to show and write them
 
 What belongs to a model (which weights, of which shapes) is for who builds one to check.
 """
@@ -14,9 +15,9 @@ What belongs to a model (which weights, of which shapes) is for who builds one t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from abprop.errors import AbpropError
 
 GROUPS = ("network", "optimizer", "latents-00000")
 LARGEST = 1e300  # of a number in the manifest
+RATES, FASTEST = ("rate", "file_rate", "fps"), 500_000  # of sounds and videos, a second
 DEEPEST = 6  # lists within lists that a scale may be
 
 _DTYPE = re.compile(r"(bool|u?int|float|[<>=|][biuf])[0-9]{0,3}")  # numpy's names of numbers
@@ -159,7 +161,34 @@ def _meta(meta: Mapping[str, Any]) -> str:
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
         return "data.shape is not a list of positive integers"
-    return _scale(data.get("scale"))
+    return _scale(data.get("scale"), shape) or _told(data, shape)
+
+
+def _told(data: Mapping[str, Any], shape: Sequence[int]) -> str:
+    """What is told of the data; any of it may be missing, as in earlier versions."""
+    columns, about, sensed = data.get("columns", []), data.get("about", {}), data.get("sensed", [])
+    if not _texts(columns) or len(columns) not in (0, shape[0]):
+        return "data.columns is not a name for each column"
+    if not isinstance(about, dict) or not all(map(_plain, about.values())):
+        return "data.about is not a table of texts and finite numbers"
+    rates = [value for key, value in about.items() if key in RATES]
+    if not all(_finite(rate) and 0 < rate <= FASTEST for rate in rates):
+        return f"data.about has a rate that is not above 0 and at most {FASTEST:,}"
+    if not isinstance(sensed, list) or not all(map(_finite, sensed)):
+        return "data.sensed is not a list of finite numbers"
+    places, kind = data.get("places"), data.get("kind", "")
+    return _places(places) or ("" if isinstance(kind, str) else "data.kind is not a text")
+
+
+def _places(places: Any) -> str:
+    if places is None:
+        return ""
+    wrong = "data.places is not a list of places in the signal"
+    if not isinstance(places, list) or not all(isinstance(p, list) and p for p in places):
+        return wrong
+    numbers = (number for place in places for number in place)
+    alike = len({len(place) for place in places}) == 1
+    return "" if alike and all(type(n) is int and 0 <= n < 2**31 for n in numbers) else wrong
 
 
 def _colour(checkpoint: Checkpoint) -> str:
@@ -197,17 +226,28 @@ def _names(checkpoint: Checkpoint, ids: int) -> str:
         names = names_in(checkpoint)
     except (ValueError, KeyError, RuntimeError, RecursionError):
         names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not _texts(names):
         return "data.names is not a list of names"
     return f"data.names are {len(names)}, but there are {ids} ids" if len(names) > ids else ""
 
 
-def _scale(scale: Any) -> str:
+def _scale(scale: Any, shape: Sequence[int]) -> str:
     if not isinstance(scale, dict) or not {"low", "high", "dtype"} <= scale.keys():
         return "data.scale is not a table of low, high and dtype"
     if not (_numbers(scale["low"]) and _numbers(scale["high"])):
         return "data.scale has a low or high that is not finite numbers"
+    if not _ascending(scale["low"], scale["high"], shape):
+        return "data.scale is not a low below a high for each number of a signal"
     return "" if _dtype(scale["dtype"]) else "data.scale has a dtype that there is not"
+
+
+def _ascending(low: Any, high: Any, shape: Sequence[int]) -> bool:
+    try:
+        low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+        whole = np.broadcast_shapes(low.shape, high.shape, tuple(shape)) == tuple(shape)
+    except ValueError:  # ragged, or of other shapes
+        return False
+    return whole and bool((low < high).all())
 
 
 def _dtype(name: Any) -> bool:
@@ -229,6 +269,14 @@ def _numbers(value: Any, depth: int = 0) -> bool:
     if not isinstance(value, list):
         return _finite(value)
     return depth < DEEPEST and all(_numbers(one, depth + 1) for one in value)
+
+
+def _texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, str) or _finite(value)
 
 
 def _finite(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from abprop.errors import UserError
+from abprop.files.limits import EXAMPLES
 from abprop.grammar import parse_selection
 
 
@@ -18,30 +19,36 @@ def chosen(select: str | int | None, limit: int | str | None, count: int, where:
         where: the source, quoted.
 
     Raises:
-        UserError: not understood, out of range, chosen twice, or nothing chosen.
+        UserError: not understood, out of range, chosen twice, nothing chosen, or too many.
     """
-    positions = np.arange(count)
+    parts = [range(count)]  # of any length: what a file tells may be anything
     if select is not None:
         try:
-            parts = parse_selection(select)
+            told = parse_selection(select)
         except UserError as error:
             raise UserError(f"data.select={error}") from None
-        positions = np.concatenate([_taken(part, positions, where) for part in parts])
-        if len(np.unique(positions)) < len(positions):
-            raise UserError(f"data.select={str(select)!r} chooses an example twice")
+        parts = [_taken(part, count, where) for part in told]
+    if limit is not None and len(parts) == 1:
+        parts = [parts[0][: _whole(limit)]]
+    many = sum(map(len, parts))
+    if many > EXAMPLES:
+        raise UserError(
+            f"{where} has {many:,} examples, more than {EXAMPLES:,}; set data.select or data.limit"
+        )
+    positions = np.concatenate([np.arange(p.start, p.stop, p.step) for p in parts])
+    if len(np.unique(positions)) < len(positions):
+        raise UserError(f"data.select={str(select)!r} chooses an example twice")
     if not len(positions):
         raise UserError(f"data.select={str(select)!r} is empty: {where} has {count} examples")
     return positions if limit is None else positions[: _whole(limit)]
 
 
-def _taken(part: int | slice, positions: np.ndarray, where: str) -> np.ndarray:
+def _taken(part: int | slice, count: int, where: str) -> range:
     if isinstance(part, slice):
-        return positions[part]
-    if not -len(positions) <= part < len(positions):
-        raise UserError(
-            f"data.select: no example {part} in {where}; they go from 0 to {len(positions) - 1}"
-        )
-    return positions[[part]]
+        return range(count)[part]
+    if not -count <= part < count:
+        raise UserError(f"data.select: no example {part} in {where}; they go from 0 to {count - 1}")
+    return range(part % count, part % count + 1)
 
 
 def _whole(limit: int | str) -> int:

@@ -10,13 +10,12 @@ import numpy as np
 from abprop.data.signals import MISSING, OBSERVED, SECRET
 from abprop.errors import UserError
 from abprop.files import arrays, tables
-from abprop.files.entries import SUFFIXES, Entry, pictures_in, unique_names
-from abprop.files.limits import quoted
+from abprop.files.entries import NOT, SUFFIXES, Entry, pictures_in, unique_names, without_not
+from abprop.files.limits import check_memory, quoted
 from abprop.files.pictures import decode
 
 # (place among the chosen, row in the source, name, shape (C, *size)) -> bool (1 or C, *size)
 Mask = Callable[[int, int, str, tuple[int, ...]], np.ndarray]
-_INVERTED = "not:"
 
 
 def open_masks(given: object, total: int, chosen: int, dims: int) -> tuple[Mask | None, str]:
@@ -39,9 +38,11 @@ def _opened(given: object, total: int, chosen: int, dims: int) -> tuple[Mask, st
     if not isinstance(given, str | Path):
         return _of_array(arrays.from_python(given), "the mask", total, chosen, dims)
     text = str(given)
-    if text.startswith(_INVERTED):
-        mask, note = _opened(text.removeprefix(_INVERTED), total, chosen, dims)
-        return (lambda *example: ~mask(*example)), note
+    if text.startswith(NOT):
+        bare = without_not(text)
+        mask, note = _opened(bare, total, chosen, dims)
+        odd = (len(text) - len(bare)) // len(NOT) % 2
+        return (lambda *example: ~mask(*example)) if odd else mask, note
     if not text:
         raise UserError(f"--masks {quoted(Path(text))} does not exist; check the path")
     path, key = arrays.located(text, "--masks ")
@@ -65,8 +66,11 @@ def codes(values: np.ndarray, hidden: np.ndarray | None, mask: np.ndarray) -> np
 
 
 def _of_pictures(path: Path, total: int) -> tuple[Mask, str]:
+    read = dict[str, np.ndarray]()
     with pictures_in(path) as entries:
-        read = dict(zip(unique_names(entries), map(_decoded, entries), strict=True))
+        for name, entry in zip(unique_names(entries), entries, strict=True):
+            read[name] = _decoded(entry)
+            check_memory(len(entries), read[name].shape, 1, quoted(path))
     if len(read) == 1 and not path.is_dir():
         only = next(iter(read.values()))
         note = f"one mask for all {total} examples" if total > 1 else ""
@@ -89,7 +93,7 @@ def _decoded(entry: Entry) -> np.ndarray:
     values, top = picture.values, 1.0
     if values.dtype.kind in "iu":
         top = float(np.iinfo(values.dtype).max)
-    return values.mean(0, keepdims=True) > top / 2
+    return values.mean(0, dtype=np.float32, keepdims=True) > top / 2
 
 
 def _of_array(

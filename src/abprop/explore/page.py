@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import gradio as gr
@@ -10,7 +11,7 @@ from abprop.errors import UserError
 from abprop.explore import between, cells, complete, endless, vary
 from abprop.report.figures import own
 from abprop.run import Run
-from abprop.say import Say
+from abprop.say import Say, shown
 
 TABS = {
     "Vary": vary,
@@ -19,6 +20,7 @@ TABS = {
     "Between four": between,
     "Any size": endless,
 }
+_MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # every letter that Markdown or HTML may take as its own
 # Fonts of the machine: none is fetched.
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
@@ -38,11 +40,16 @@ def built(run: Run, say: Say) -> gr.Blocks:
     say("preparing the page")
     with gr.Blocks(title=f"abprop: {run.folder.name}", analytics_enabled=False) as page:
         size, kind = "x".join(map(str, run.shape)), run.kind
-        gr.Markdown(f"## {run.folder.name}\n{kind.counted(len(run.names))} of {size}")
+        gr.Markdown(f"## {_literal(run.folder.name)}\n{kind.counted(len(run.names))} of {size}")
         for name, tab in fitting.items():
             with gr.Tab(name):
                 tab.tab(run, page)
     return page
+
+
+def _literal(name: str) -> str:
+    """A name as Markdown that shows it, whatever it is."""
+    return _MARKS.sub(r"\\\g<0>", shown(name))
 
 
 def serve(

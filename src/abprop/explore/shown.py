@@ -13,7 +13,7 @@ from abprop.data import Signals
 from abprop.errors import UserError
 from abprop.report.figures import coloured, headings
 from abprop.report.figures.sounds import seen as spectrogram
-from abprop.report.words import number
+from abprop.report.words import number, text
 from abprop.run import Run
 
 SIDE = 384  # pixels on the page of a small picture's longer side
@@ -93,6 +93,6 @@ def told(answer: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return answer(*values)
         except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(text(error), print_exception=False) from error  # it takes HTML
 
     return asked

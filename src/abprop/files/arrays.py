@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from math import prod
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import IO, Any
 import numpy as np
 
 from abprop.errors import UserError, unknown
-from abprop.files.entries import regular
-from abprop.files.limits import check_memory, plain, quoted, reason
+from abprop.files.entries import check_member, regular
+from abprop.files.limits import check_memory, quoted, reason
+from abprop.say import plain
 
 LARGE = 64 << 20  # bytes of an array that stays in its file
 _LENGTHS = 26  # bytes of a zip member's header before it tells how long its name is
@@ -59,11 +61,11 @@ def load(path: Path, key: str | None, mapped: bool = False) -> tuple[np.ndarray,
     """
     try:
         if path.suffix.lower() == ".npy":
-            found = np.load(regular(path), mmap_mode="r", allow_pickle=False)
+            found = _mapped(regular(path))
             if mapped:
                 return found, ""
             check_memory(1, found.shape, found.dtype.itemsize, quoted(path))
-            return np.load(path, allow_pickle=False), ""
+            return np.array(found), ""
         return _member(path, key, mapped)
     except UserError:
         raise
@@ -71,6 +73,20 @@ def load(path: Path, key: str | None, mapped: bool = False) -> tuple[np.ndarray,
         raise UserError(
             f"{quoted(path)} cannot be read as an array ({_why(error)}); write it again"
         ) from error
+
+
+def _mapped(path: Path) -> np.memmap:
+    """The array of a .npy where it lies, unless its header tells of more than there is.
+
+    (`numpy.load` would take a zip or a pickle as well.)
+    """
+    with path.open("rb") as file:
+        shape, fortran, dtype = _header(file)
+        offset, end = file.tell(), file.seek(0, os.SEEK_END)
+    _check_holds(shape, dtype, end - offset)
+    if not prod(shape):  # nothing can be mapped there
+        return np.empty(shape, dtype)  # type: ignore[return-value]
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
 
 
 def _why(error: Exception) -> str:
@@ -91,11 +107,15 @@ def _member(path: Path, key: str | None, mapped: bool) -> tuple[np.ndarray, str]
         if key is None and len(members) > 1:
             keys = ", ".join(map(repr, list(members)[:8]))
             note = f"array {name!r} of {len(members)} taken ({keys})"
-        found = _stored(path, archive.getinfo(members[name])) if mapped else None
+        info = archive.getinfo(members[name])
+        found = _stored(path, info) if mapped else None
         if found is not None:
             return found, note
+        check_member(info, quoted(f"{path}:{name}"))
         with archive.open(members[name]) as file:
-            _check_header(file, f"{quoted(path)}, array {name!r}")
+            shape, _, dtype = _header(file)
+            _check_holds(shape, dtype, info.file_size - file.tell())
+            check_memory(1, shape, dtype.itemsize, f"{quoted(path)}, array {name!r}")
         with archive.open(members[name]) as file:
             return np.lib.format.read_array(file, allow_pickle=False), note
 
@@ -118,15 +138,21 @@ def _stored(path: Path, info: zipfile.ZipInfo) -> np.memmap | None:
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether the first axis is the fastest, and dtype."""
-    first = np.lib.format.read_magic(file) == (1, 0)
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"its format {version[0]}.{version[1]} is not known")
+    first = version == (1, 0)
     header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     return header(file)
 
 
-def _check_header(file: IO[bytes], where: str) -> None:
-    """Refuse by the declared size: an .npz can be a zip bomb too."""
-    shape, _, dtype = _header(file)
-    check_memory(1, shape, dtype.itemsize, where)
+def _check_holds(shape: tuple[int, ...], dtype: np.dtype, held: int) -> None:
+    """Refuse a header that tells of objects, or of more numbers than there are."""
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers")
+    if min(shape, default=0) < 0 or prod(shape) * dtype.itemsize > held:
+        told = "x".join(map(str, shape))
+        raise ValueError(f"it tells of {told} numbers, but holds {held:,} bytes")
 
 
 def in_place(values: np.ndarray, rows: np.ndarray) -> np.ndarray | None:

@@ -14,11 +14,12 @@ from pathlib import Path, PurePosixPath
 from time import monotonic
 
 from abprop.errors import UserError
-from abprop.files.limits import FILE_BYTES, quoted, reason
+from abprop.files.limits import FILE_BYTES, TEXT_BYTES, quoted, reason
 from abprop.say import Say
 
 _COMMON = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SUFFIXES = frozenset((*_COMMON, ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"))
+NOT = "not:"  # before a place: what is hidden there is seen, and the other way round
 EVERY = 5.0  # seconds between two lines about reading
 GLANCE = 1000  # files by which a folder's sort is told
 # Smaller members are refused by the other limits if they must be.
@@ -104,8 +105,9 @@ def file_at(path: Path) -> Entry:
 
 def placed(text: str) -> str:
     """A place in a recipe from the root on, so that the run works from any folder."""
-    if text.startswith("not:"):
-        return "not:" + placed(text.removeprefix("not:"))
+    if text.startswith(NOT):
+        bare = without_not(text)
+        return text.removesuffix(bare) + placed(bare)
     if text in ("", "<array>"):
         return text
     path, npz, key = text, "", ""
@@ -115,6 +117,13 @@ def placed(text: str) -> str:
         return os.path.abspath(os.path.expanduser(path + npz.rstrip(":"))) + npz[-1:] + key
     except (OSError, ValueError):  # a null byte, no working directory: reading tells
         return text
+
+
+def without_not(text: str) -> str:
+    """A place without the "not:" before it, however often it is there."""
+    while text.startswith(NOT):
+        text = text.removeprefix(NOT)
+    return text
 
 
 def unique_names(entries: list[Entry]) -> list[str]:
@@ -138,6 +147,36 @@ def regular(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{quoted(path)} is not a regular file; remove it or give another")
     return path
+
+
+def check_member(info: zipfile.ZipInfo, where: str) -> None:
+    """Refuse a member of a zip that unpacks to far more than anything worth packing does.
+
+    Raises:
+        UserError: it does.
+    """
+    ratio = info.file_size / max(info.compress_size, 1)
+    if info.file_size > _SUSPECT_BYTES and ratio > _SUSPECT_RATIO:
+        raise UserError(f"{where} unpacks to {ratio:,.0f} times its size; a zip bomb is not read")
+
+
+def text_in(path: Path) -> str:
+    """The text of a small file, such as a recipe.
+
+    Raises:
+        UserError: there is none, it is longer than any recipe, or it is no text.
+    """
+    try:
+        if path.stat().st_size > TEXT_BYTES or not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: no recipe, which is a file of at most {TEXT_BYTES:,} bytes")
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file (UTF-8)") from error
+    except (OSError, ValueError) as error:  # too long a name, a null byte
+        if isinstance(error, UserError):
+            raise
+        why = getattr(error, "strerror", None) or reason(error)
+        raise UserError(f"cannot read {path}: {why}") from error
 
 
 def _some(found: Iterable[Entry], path: Path, what: str) -> list[Entry]:
@@ -212,9 +251,7 @@ def _members(archive: zipfile.ZipFile, path: Path, suffixes: Collection[str]) ->
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> bytes:
     _check_bytes(info.file_size, where)
-    ratio = info.file_size / max(info.compress_size, 1)
-    if info.file_size > _SUSPECT_BYTES and ratio > _SUSPECT_RATIO:
-        raise UserError(f"{where} unpacks to {ratio:,.0f} times its size; a zip bomb is not read")
+    check_member(info, where)
     if info.flag_bits & 1:
         raise UserError(f"{where} is encrypted; unpack the zip and give the folder")
     try:

@@ -6,9 +6,13 @@ from math import prod
 
 from abprop.errors import UserError
 from abprop.machine import available_memory
+from abprop.say import plain
 
 PIXELS = 89_478_485  # Pillow's limit: a quarter of a gigabyte as 24-bit colour
+PIXEL_BYTES = 4  # of those; where one takes more, there may be fewer
+EXAMPLES = 5_000_000  # each has a name: of more, names alone take gigabytes
 FILE_BYTES = 1 << 30  # of one encoded file, or of one member of a zip once unpacked
+TEXT_BYTES = 1 << 20  # of a recipe, which has some ten thousand
 TRIFLE = 2**20  # bytes: to ask how much is free takes a millisecond, for each of many pictures
 MEMORY_SHARE = 0.7
 BATCH = 64  # examples that learning holds as float32, at the least
@@ -20,31 +24,27 @@ def quoted(name: object) -> str:
     return repr(str(name))
 
 
-def plain(text: str) -> str:
-    """Text from a file with nothing in it that could move the cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def shown(name: str) -> str:
-    """A name for a terminal or a table: bytes that are no UTF-8 as escapes, see `plain`."""
-    return plain(name.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
 def reason(error: BaseException) -> str:
     """An exception's own words, on one line and not too many of them."""
     words = plain(" ".join(str(error).split())) or type(error).__name__
     return words if len(words) <= _REASON_LENGTH else words[: _REASON_LENGTH - 3] + "..."
 
 
-def check_pixels(width: int, height: int, where: str) -> None:
+def check_pixels(width: int, height: int, where: str, each: int = PIXEL_BYTES) -> None:
     """Refuse a picture whose header declares too many pixels, before anything is decoded.
 
+    Args:
+        width, height: in pixels.
+        where: the picture, quoted.
+        each: bytes of a pixel.
+
     Raises:
-        UserError: more than `PIXELS` pixels.
+        UserError: more than `PIXELS` pixels, or than fit where those do.
     """
-    if width * height > PIXELS:
+    most = PIXELS * PIXEL_BYTES // max(each, PIXEL_BYTES)
+    if width * height > most:
         raise UserError(
-            f"{where} declares {width}x{height} pixels, more than {PIXELS:,}; "
+            f"{where} declares {width}x{height} pixels, more than {most:,}; "
             f"cut it into smaller ones"
         )
 

@@ -13,12 +13,14 @@ import numpy as np
 from abprop.errors import UserError
 from abprop.files.limits import check_memory, quoted, reason
 from abprop.files.write import replacing
+from abprop.say import plain
 
 SUFFIXES = (".aif", ".aiff", ".flac", ".mp3", ".ogg", ".wav")
 FLOATS = ("FLOAT", "DOUBLE")
 HEADER = 4096  # bytes in which a PEAK chunk is
 COPIES = 4  # of a sound while it is decoded and resampled
 MPEG = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # what MP3 knows
+FASTEST = 500_000  # samples a second that are believed: a resampling filter is as long
 CONTEXT = 20  # samples on each side that SciPy's resampling filter looks at, at the lower rate
 
 
@@ -55,6 +57,11 @@ def decode(data: bytes, where: str) -> Recording:
         raise UserError(f"{where} is empty; replace or remove it")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if not 0 < file.samplerate <= FASTEST:
+                raise UserError(
+                    f"{where} tells of {file.samplerate:,} samples a second, not of 1 to "
+                    f"{FASTEST:,}; mend its header"
+                )
             check_memory(1, (file.channels, file.frames), 4 * COPIES, where)
             told, rate, subtype = file.frames, file.samplerate, file.subtype
             values = file.read(dtype="float32", always_2d=True)
@@ -62,7 +69,7 @@ def decode(data: bytes, where: str) -> Recording:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise UserError(
-            f"{where} cannot be decoded as a sound ({reason(error)}); replace or remove it"
+            f"{where} cannot be decoded as a sound ({_why(error)}); replace or remove it"
         ) from error
     if not values.size:
         raise UserError(f"{where} holds no samples; replace or remove it")
@@ -74,6 +81,11 @@ def decode(data: bytes, where: str) -> Recording:
         )
     note = "" if len(values) == told else f"{where} ends after {len(values) / rate:.2f} s: damaged"
     return Recording(np.ascontiguousarray(values.T), rate, subtype, note)
+
+
+def _why(error: Exception) -> str:
+    # soundfile names a memory address beside libsndfile's own words.
+    return plain(getattr(error, "error_string", "")) or reason(error)
 
 
 def resampled(values: np.ndarray, rate: int, wanted: int) -> np.ndarray:

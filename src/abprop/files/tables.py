@@ -13,13 +13,15 @@ import numpy as np
 
 from abprop.errors import UserError, unknown
 from abprop.files.entries import regular
-from abprop.files.limits import check_memory, plain, quoted, reason, shown
+from abprop.files.limits import check_memory, quoted, reason
 from abprop.files.write import put
+from abprop.say import plain, shown
 
 MISSING = frozenset(("", "na", "nan", "n/a", "null"))
 NAME = "name"  # heads a first column that names the rows, as in what is written here
 _RUN = ("=", "+", "-", "@", "\t", "\r")  # what begins so, a spreadsheet takes for a formula
 _WIDEST = 1e15  # larger whole numbers are better read as powers of ten
+COLUMNS = 100_000
 _SHORTEST_CELL = 2  # a digit and a comma become a float64 while reading
 
 
@@ -97,6 +99,11 @@ def _parse(rows: Iterator[tuple[int, list[str]]], only: str | None, where: str) 
     line, cells = next(rows, (0, []))
     if not cells:
         raise UserError(f"{where} is empty; give rows of numbers")
+    if len(cells) > COLUMNS:
+        raise UserError(
+            f"{where} has {len(cells):,} columns, more than {COLUMNS:,}; "
+            "is that an array? then save it as .npy"
+        )
     header = any(_number(cell) is None for cell in cells)
     columns = tuple(_name_of(cell.strip()) for cell in cells) if header else numbered(len(cells))
     named = header and columns[0].lower() == NAME

@@ -13,9 +13,10 @@ import numpy as np
 
 from abprop.errors import UserError
 from abprop.files.entries import regular
-from abprop.files.limits import BATCH, check_memory, check_pixels, plain, quoted, reason
+from abprop.files.limits import BATCH, check_memory, check_pixels, quoted, reason
 from abprop.files.pictures import Picture
 from abprop.files.write import replacing
+from abprop.say import plain
 
 if TYPE_CHECKING:
     import av.container

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from abprop.files.limits import plain
+from abprop.say import plain
 
 SQUEEZED = 50  # a range of so many interquartile ranges leaves the bulk a fiftieth of [-1, 1]
 EXACT = 1 << 24  # float32 holds every whole number up to here
 _NAMED = 5
+_NUMBERS = 1 << 20  # looked at together
 
 
 def remarks(values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str]) -> str:
@@ -21,16 +22,13 @@ def remarks(values: np.ndarray, hidden: np.ndarray | None, columns: Sequence[str
         hidden: bool (N, C), what must not be looked at; None for nothing.
         columns: their names.
     """
-    empty, constant, squeezed = [], [], []
-    for c, name in enumerate(columns):
-        column = values[:, c] if hidden is None else values[~hidden[:, c], c]
-        column = column[~np.isnan(column)] if column.dtype.kind == "f" else column
-        if not len(column):
-            empty.append(name)
-        elif len(column) > 1 and column.min() == column.max():
-            constant.append(name)
-        elif _is_squeezed(column):
-            squeezed.append(name)
+    width = max(1, _NUMBERS // len(values))
+    blocks = (np.s_[:, c : c + width] for c in range(0, len(columns), width))
+    found = [_looked_at(values[b], None if hidden is None else hidden[b]) for b in blocks]
+    empty, constant, squeezed = (
+        [columns[int(c)] for c in np.concatenate(which).nonzero()[0]]
+        for which in zip(*found, strict=True)
+    )
     parts = (
         _said(empty, "{} never observed: what is filled in there is invented", "was", "were"),
         _said(constant, "{} constant: nothing is learned there", "is", "are"),
@@ -58,9 +56,31 @@ def loss(values: np.ndarray, columns: Sequence[str]) -> str:
     )  # fmt: skip
 
 
-def _is_squeezed(column: np.ndarray) -> bool:
-    low, high = np.quantile(column.astype(np.float64), (0.25, 0.75))
-    return bool(high > low and np.ptp(column.astype(np.float64)) > SQUEEZED * (high - low))
+def _looked_at(
+    values: np.ndarray, hidden: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which columns are empty, which constant, which squeezed: bool (C,) each."""
+    known = values.astype(np.float64)
+    if hidden is not None:
+        known[hidden] = np.nan
+    known.sort(0)  # what is missing comes last
+    count = np.sum(~np.isnan(known), 0)
+    last = np.maximum(count - 1, 0)
+
+    def quantile(share: float) -> np.ndarray:
+        below = np.floor(share * last).astype(np.int64)
+        low, high = (_rows(known, np.minimum(below + more, last)) for more in (0, 1))
+        return low + (high - low) * (share * last - below)
+
+    low, high, middle = known[0], _rows(known, last), quantile(0.75) - quantile(0.25)
+    constant = (count > 1) & (low == high)
+    squeezed = (middle > 0) & (high - low > SQUEEZED * middle) & ~constant
+    return count == 0, constant, squeezed
+
+
+def _rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Of each column the number in a row of its own."""
+    return np.take_along_axis(values, rows[None], 0)[0]
 
 
 def _said(names: Sequence[str], words: str, one: str, several: str) -> str:

@@ -248,6 +248,11 @@ def _stages(latent_shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, 
     # A grid of g cells gives (g - 2) 2^n + 2 valid entries.
     sides = zip(size, grid, strict=False)
     cells = max(math.ceil(math.log2(max(2, n - 2) / (g - 2))) for n, g in sides)
+    if cells < 1:
+        raise UserError(
+            f"model.latent={'x'.join(map(str, latent_shape))}: a map of so many cells is larger "
+            f"than signals of {'x'.join(map(str, size))}; use fewer cells"
+        )
     if others and cells > depth:
         raise UserError(
             f"model.latent={'x'.join(map(str, latent_shape))}: a cell of {2**cells} frames is too "

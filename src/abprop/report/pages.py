@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,18 @@ from abprop.report.figures import FIGURES
 from abprop.report.page import Figure, Page, Table, write
 from abprop.run import Run, load, metrics
 from abprop.run.recipe import dumps
+from abprop.say import Say
 
 
-def write_report(folder: Path, data: object = None, operator: object = None) -> Path:
-    """Write RUN/report.html from the run's best checkpoint and its metrics; returns its path."""
-    run = load(folder, data=data, operator=operator)
+def write_report(
+    folder: Path, data: object = None, operator: object = None, say: Say = warnings.warn
+) -> Path:
+    """Write RUN/report.html from the run's best checkpoint and its metrics; returns its path.
+
+    Args:
+        folder, data, operator, say: see `run.load`.
+    """
+    run = load(folder, data=data, operator=operator, say=say)
     path = folder / "report.html"
     write(path, page(run))
     return path

@@ -14,7 +14,9 @@ from torch import Tensor
 from abprop import checkpoint, machine
 from abprop.data import Signals
 from abprop.errors import UserError
+from abprop.files.entries import text_in
 from abprop.grammar import parse_every
+from abprop.kinds import KINDS
 from abprop.learning import Learning, Score, arithmetic, make_model
 from abprop.model import Model
 from abprop.networks.stages import parsed
@@ -45,12 +47,9 @@ def read_recipe(folder: Path) -> Recipe:
         UserError: there is none, or none that can be read.
     """
     path = folder / "recipe.toml"
-    try:
-        return loads(path.read_text("utf-8"), path)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; is {folder} a run of abprop?") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file (UTF-8)") from error
+    if not path.exists():
+        raise UserError(f"{path}: No such file or directory; is {folder} a run of abprop?")
+    return loads(text_in(path), path)
 
 
 def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
@@ -129,6 +128,21 @@ def check_fits(folder: Path, found: checkpoint.Checkpoint, model: Model) -> None
             )
 
 
+def _check_kind(folder: Path, found: checkpoint.Checkpoint) -> None:
+    """Refuse signals of a kind that there is not, and places that are not each original's."""
+    data, ids = found.meta["data"], len(found.tensors["latents-00000"]["ids"])
+    places, wrong = data.get("places"), ""
+    if data.get("kind") not in KINDS:
+        wrong = f"data.kind is none of {', '.join(KINDS)}"
+    elif places is not None and len(places) != ids:
+        wrong = f"data.places are {len(places)}, but there are {ids} ids"
+    if wrong:
+        step = folder / "checkpoints" / checkpoint.step_name(found.step)
+        raise checkpoint.CheckpointError(
+            f"bad checkpoint file {step / 'manifest.json'}: {wrong}; take another checkpoint"
+        )
+
+
 def newest(folder: Path, say: Say) -> checkpoint.Checkpoint | None:
     """The newest good checkpoint of a run, None if nothing was saved yet.
 
@@ -196,6 +210,7 @@ def _fitted(
     where: torch.device,
     data: object,
 ) -> Run:
+    _check_kind(folder, found)
     name = recorded(recipe, found.meta).run.precision
     dtype = arithmetic(recipe.infer.kernel, PRECISIONS.get(name, torch.float32))
     shape = tuple(found.meta["data"]["shape"])

@@ -70,7 +70,7 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 def load(path: Path) -> list[dict[str, Any]]:
     """All whole rows: lines that a crash cut short or a disk spoilt are passed over."""
-    data = path.read_bytes() if path.exists() else b""
+    data = path.read_bytes() if path.is_file() else b""
     return [row for line in data.splitlines() if (row := _row(line)) is not None]
 
 

@@ -19,8 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from abprop.errors import UserError, unknown
-from abprop.files.entries import placed
+from abprop.files.entries import placed, text_in
 from abprop.run.schema import KEYS, Recipe, settings, takes_text_only
+from abprop.say import shown
 
 __all__ = ["Recipe", "KEYS", "compose", "apply", "presets", "load_preset", "loads", "dumps"]
 __all__ += ["changes", "check_resume", "flat", "flattened", "in_place", "only_moved", "said"]
@@ -109,6 +110,9 @@ def _validated(nested: Mapping[str, Any], where: str = "") -> Recipe:
     for key in _flat(nested):
         if key not in KEYS:
             raise _located(where, unknown("key", key, KEYS))
+    for key, value in flattened(nested).items():
+        if isinstance(value, int) and abs(value) >= 2**63:  # what TOML promises to hold
+            raise _located(where, UserError(f"{key}={_shown(value)}: must be below 2^63"))
     try:
         return Recipe.model_validate(dict(nested))
     except ValidationError as error:
@@ -122,7 +126,8 @@ def _validated(nested: Mapping[str, Any], where: str = "") -> Recipe:
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in nested.items():
-        if isinstance(value, Mapping) and prefix + str(name) not in KEYS:
+        inner = isinstance(value, Mapping) and prefix + str(name) not in KEYS
+        if inner and not prefix:  # no key has two dots, whatever a file has
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
@@ -134,9 +139,10 @@ def _located(where: str, error: UserError) -> UserError:
 
 def _shown(value: object) -> str:
     """A value as one short line that any terminal can print."""
+    if isinstance(value, int) and abs(value) >= 10**60:  # Python does not write very long ones
+        return f"a number of {value.bit_length()} bits"
     text = " ".join(value.split()) if isinstance(value, str) else repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return text.encode("utf-8", "backslashreplace").decode()
+    return shown(text if len(text) <= 60 else text[:57] + "...")
 
 
 # Presets and files ----------------------------------------------------------------------------
@@ -163,7 +169,7 @@ def load_preset(name_or_path: str | Path) -> Nested:
     """
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith(".toml") or "/" in name:
-        where, text = name, _file_text(Path(name))
+        where, text = name, text_in(Path(name))
     elif name in presets():
         where, text = f"preset {name}", (_shipped() / f"{name}.toml").read_text("utf-8")
     else:
@@ -171,15 +177,6 @@ def load_preset(name_or_path: str | Path) -> Nested:
     nested = _parsed(text, where)
     _validated(nested, where)
     return nested
-
-
-def _file_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file (UTF-8)") from error
 
 
 def _parsed(text: str, where: str) -> Nested:

@@ -340,6 +340,7 @@ def _listed(scale: Scale) -> dict[str, Any]:
 def listed_back(told: dict[str, Any]) -> Scale:
     """The scale that a summary tells of."""
     low, high = (
-        v if isinstance(v, int | float) else np.asarray(v) for v in (told["low"], told["high"])
+        float(v) if isinstance(v, int | float) else np.asarray(v, dtype=float)
+        for v in (told["low"], told["high"])
     )
     return Scale(low, high, told["dtype"])

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from abprop.say import shown
+
 Source = Annotated[str | None, typer.Argument(help="folder, zip or file; default: the run's data")]
 RunDir = Annotated[
     Path, typer.Argument(metavar="RUN", help="a run directory, or hf://NAMESPACE/NAME")
@@ -33,8 +35,8 @@ Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
 def tell(line: str) -> None:
-    """Tell the user something; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    """Tell the user something; stdout is for results. No file's name can command the terminal."""
+    print(shown(line), file=sys.stderr, flush=True)
 
 
 def speaks() -> bool:

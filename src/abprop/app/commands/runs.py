@@ -26,7 +26,7 @@ from abprop.app.commands.options import (
     speaks,
 )
 from abprop.errors import UserError
-from abprop.say import counted
+from abprop.say import counted, shown
 
 
 def sample(
@@ -224,7 +224,7 @@ def info(
         print_json(facts)
     else:
         for key, value in facts.items():
-            print(f"{key:16} {value}")
+            print(shown(f"{key:16} {value}"))
 
 
 def report(run: RunDir, data: Data = None) -> None:
@@ -233,7 +233,7 @@ def report(run: RunDir, data: Data = None) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(local(run), data)}")
+    say(f"report: {write_report(local(run), data, say=say)}")
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:

@@ -7,6 +7,8 @@ nothing, so deep PNG goes through PyAV and deep TIFF through tifffile.
 from __future__ import annotations
 
 import io
+import logging
+import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,9 +30,13 @@ _ANIMATED = ("PNG", "GIF", "WEBP")  # an MPO's second picture is a preview
 _MODES = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "PA": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 _DEEP_PNG = {2: "rgb48le", 4: "ya16le", 6: "rgba64le"}  # colour type: PyAV's name
+_CHANNELS = {"rgb48le": 3, "ya16le": 2, "rgba64le": 4}
 _COPIES = 3  # of a picture while it is decoded: Pillow's, ours, and one with its axes in order
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION = 274
+
+# It tells of every oddity of a file in lines of its own; what matters is in ours.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,9 @@ def decode(data: bytes, where: str) -> Picture:
         raise UserError(
             f"{where} cannot be decoded as a picture ({_why(error)}); replace or remove it"
         ) from error
+    if picture.values.ndim != 3 or not picture.values.size:
+        shape = "x".join(map(str, picture.values.shape))
+        raise UserError(f"{where} holds no pixels (shape {shape}); replace or remove it")
     return replace(picture, values=native(picture.values, where))
 
 
@@ -129,9 +138,11 @@ def _pixels(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 def _deep_png(data: bytes, where: str) -> Picture:
     import av
 
+    form = _DEEP_PNG[data[25]]
+    width, height = struct.unpack(">II", data[16:24])
+    check_pixels(width, height, where, 2 * _CHANNELS[form])
     with _opened(data, where) as image:  # the stricter of the two: it sees truncation
         orientation = image.getexif().get(_ORIENTATION, 1)
-    form = _DEEP_PNG[data[25]]
     with av.open(io.BytesIO(data), mode="r", format="png_pipe") as container:
         frame = next(iter(container.decode(video=0)))
         pixels = _planes(frame, form)
@@ -141,7 +152,7 @@ def _deep_png(data: bytes, where: str) -> Picture:
 
 def _planes(frame, form: str) -> np.ndarray:
     """(H, W, C) uint16 of a PyAV frame; its rows are padded. (PyAV cannot export ya16 itself.)"""
-    channels = {"rgb48le": 3, "ya16le": 2, "rgba64le": 4}[form]
+    channels = _CHANNELS[form]
     frame = frame.reformat(format=form)
     plane = frame.planes[0]
     rows = np.frombuffer(plane, dtype="<u2").reshape(frame.height, plane.line_size // 2)
@@ -154,7 +165,8 @@ def _tiff(data: bytes, where: str) -> Picture:
 
     with TiffFile(io.BytesIO(data)) as file:
         page, frames = file.pages.first, len(file.pages)
-        check_pixels(page.imagewidth, page.imagelength, where)
+        each = page.samplesperpixel * -(-page.bitspersample // 8)
+        check_pixels(page.imagewidth, page.imagelength, where, each)
         shallow = page.bitspersample <= 8 and page.samplesperpixel <= 4
         if not shallow:
             try:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 ENOUGH = 1024  # pixels on a side that tell the scale; spectra of more take gigabytes
 BLOCKS = 8  # along the shorter side
+BLOCK = 256  # pixels on a side that tell a block, from its middle: more take gigabytes too
 LARGE = 0.6  # of the variance explained by the place
 VISIBLE = 0.2  # of the deviation of brightness that fading light must have; of log contrast too
 
@@ -41,13 +41,22 @@ class Drift(NamedTuple):
 
 def drift(picture: Tensor) -> Drift:
     """Of a picture (C, H, W) in any units."""
-    grey = picture.double().mean(0)
+    grey = _blocks(picture).double().mean(0)
     grey = (grey - grey.mean()) / grey.std().clamp_min(1e-12)
-    block = max(2, min(grey.shape) // BLOCKS)
-    light = F.avg_pool2d(grey[None, None], block)
-    fine = (grey[1:, :-1] - grey[:-1, :-1]).square() + (grey[:-1, 1:] - grey[:-1, :-1]).square()
-    contrast = torch.log(F.avg_pool2d(fine[None, None], block) + 1e-6)
-    return Drift(_explained(light[0, 0]), _explained(contrast[0, 0]))
+    here = grey[..., :-1, :-1]
+    fine = (grey[..., 1:, :-1] - here).square() + (grey[..., :-1, 1:] - here).square()
+    contrast = torch.log(fine.mean((2, 3)) + 1e-6)
+    return Drift(_explained(grey.mean((2, 3))), _explained(contrast))
+
+
+def _blocks(picture: Tensor) -> Tensor:
+    """(C, rows, columns, h, w) of a picture (C, H, W): its blocks, of large ones the middle."""
+    block = max(2, min(picture.shape[1:]) // BLOCKS)
+    length = min(block, BLOCK)
+    blocks = picture.unfold(1, block, block).unfold(2, block, block)
+    for axis in (3, 4):
+        blocks = blocks.narrow(axis, (block - length) // 2, length)
+    return blocks
 
 
 def _slow(values: Tensor) -> Tensor:
@@ -73,10 +82,10 @@ def scale(picture: Tensor) -> float:
     The slow part that `drift` sees is taken out first. Of brightness, averaged over directions; of
     at most ENOUGH pixels on a side, from the middle.
     """
-    grey = picture.double().mean(0)
-    for axis, n in enumerate(grey.shape):
+    for axis, n in enumerate(picture.shape[1:], 1):
         length = min(n, ENOUGH)
-        grey = grey.narrow(axis, (n - length) // 2, length)
+        picture = picture.narrow(axis, (n - length) // 2, length)
+    grey = picture.double().mean(0)
     rest = grey - _slow(grey)
     size = [2 * n for n in rest.shape]
     power = torch.fft.fft2(rest, s=size).abs().square()

@@ -55,7 +55,7 @@ class Texture(Cut, Images):
         """What changes from one side of the picture to the other."""
         if hidden is not None or min(values.shape[2:]) < SMALLEST:
             return ""
-        told = drift(torch.from_numpy(values[0].astype(np.float32))).words
+        told = drift(torch.tensor(values[0])).words
         return told and f"the picture is not one material throughout: {told}; samples mix its parts"
 
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:

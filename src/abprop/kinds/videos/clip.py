@@ -115,7 +115,7 @@ def several(path: Path) -> bool:
     try:
         with Image.open(path) as picture:
             return getattr(picture, "n_frames", 1) > 1
-    except (OSError, ValueError, SyntaxError):  # what is wrong is said when it is read
+    except Exception:  # of nearly any kind; what is wrong is said when it is read
         return False
 
 

@@ -16,7 +16,6 @@ from abprop.alternate import Step
 from abprop.diagnostics import advice
 from abprop.distributed import Group, join
 from abprop.errors import UserError
-from abprop.files.limits import shown
 from abprop.grammar import parse_duration
 from abprop.learning import Clock, Learning, planned
 from abprop.learning.plan import OVERRUN
@@ -29,7 +28,7 @@ from abprop.run.recipe import (
     on_machine,
     with_plan,
 )
-from abprop.say import counted
+from abprop.say import counted, shown
 
 DEFAULT_BUDGET = "15m"
 

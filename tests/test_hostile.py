@@ -1,0 +1,92 @@
+"""Malformed and hostile files: accepted, or refused in one line; no crash, no hang, no full memory.
+
+A part of the corpus in every run of the tests, the rest of it among the slow ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hostile import corpus, trial, whole
+
+TESTS = Path(__file__).parent
+COUNT = 1667  # in all; docs/security.md says so
+PART = 3  # of so many one is tried each time
+MOST = 1 << 30  # bytes that reading any of them may take
+LONGEST = 1200  # letters of a line: where a name is unknown, all keys are listed
+
+
+@cache
+def inputs() -> dict[str, bytes]:
+    """All, by name."""
+    named = [*corpus()]
+    assert len(named) == len(dict(named)), Counter(name for name, _ in named).most_common(3)
+    return dict(named)
+
+
+def test_there_are_as_many_as_is_said():
+    assert len(inputs()) == COUNT
+    page = TESTS.parent / "docs" / "security.md"
+    assert f"{COUNT:,} malformed and hostile files" in page.read_text("utf-8")
+    assert dict(corpus()) == inputs()  # the same bytes each time
+
+
+def tried(names: list[str], folder: Path) -> list[dict]:
+    """How each ended."""
+    files = folder / "in"
+    files.mkdir()
+    (folder / "a.png").write_bytes(whole.picture("PNG"))
+    for name in names:
+        (files / name).write_bytes(inputs()[name])
+    paths = os.pathsep.join((str(TESTS.parent / "src"), str(TESTS)))
+    command = [sys.executable, "-m", "hostile.trial", str(files), str(folder / "a.png")]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=570,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"ended by {done.returncode} in {lines[-1:]}: {done.stderr[-999:]}"
+    return lines
+
+
+def faults(lines: list[dict]) -> list[str]:
+    """Of each attempt that did not end as it must: which, and how."""
+    before, found = lines[0]["held"], []
+    for told in (line for line in lines if "code" in line):
+        said, wrong = told["said"], []
+        line = said.removeprefix("abprop: ").removesuffix("\n")
+        refused = line != said and line.isprintable() and len(line) <= LONGEST
+        if told["code"] != 0 and not (told["code"] == 2 and refused):
+            wrong.append(f"code {told['code']}: {said[-500:]!r}")
+        elif told["code"] == 2 and told["as_"] != "masks" and told["name"] not in line:
+            wrong.append(f"does not say which file: {line!r}")
+        if told["seconds"] > trial.SECONDS:
+            wrong.append(f"{told['seconds']:.1f} s")
+        if told["held"] - before > MOST:
+            wrong.append(f"{(told['held'] - before) >> 20} MiB")
+        found += [f"{told['name']} as {told['as_']}: {', '.join(wrong)}"] * bool(wrong)
+    return found
+
+
+def test_a_part_of_them(tmp_path: Path):
+    names = sorted(inputs())[::PART]
+    assert len(names) > 500
+    lines = tried(names, tmp_path)
+    assert {line["name"] for line in lines if "code" in line} == set(names)
+    assert faults(lines) == []
+
+
+@pytest.mark.slow
+def test_the_rest_of_them(tmp_path: Path):
+    names = sorted(set(inputs()) - set(sorted(inputs())[::PART]))
+    assert faults(tried(names, tmp_path)) == []
