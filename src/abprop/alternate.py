@@ -17,11 +17,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from abprop.inference import Info, Kernel, chunks, due, infer
+from abprop.inference import Info, Kernel, due, infer
 from abprop.latents import Latents
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.operators import Operator
+from abprop.weights import Learned, ascend
 from abprop.whole import HERE, Whole
 
 
@@ -61,12 +62,18 @@ class Step(NamedTuple):
     ids: Tensor  # of the chains that `info` tells of, (B K,)
     whole: Whole  # the batch of which these are here
     rate: float  # what part of all examples the batch is
+    learned: Learned
 
     def gathered(self) -> Step:
         """With what `info` tells of the chains of the whole batch, but for looks."""
         kept = {name: v for name, v in self.info._asdict().items() if name != "bent"}
         told = {name: self.whole.gather(v) for name, v in kept.items()}
-        return self._replace(info=self.info._replace(**told), ids=self.whole.gather(self.ids))
+        sound = None if self.learned.sound is None else self.whole.gather(self.learned.sound)
+        return self._replace(
+            info=self.info._replace(**told),
+            ids=self.whole.gather(self.ids),
+            learned=self.learned._replace(sound=sound),
+        )
 
 
 def alternate(
@@ -109,7 +116,7 @@ def alternate(
         latents[batch.ids] = state
         latents.metric.update(batch.whole.gather(info.bent))
         # Learning back-propagation: ascend the same log joint in W
-        loss, residual = _learn(model, batch.whole, y, state.z, A, chunk)
+        learned = ascend(model, batch.whole, y, state.z, A, chunk)
         if also is not None:
             also(t).backward()
         optimizer.step()
@@ -118,27 +125,4 @@ def alternate(
         if kernel.samples:
             keyed = noise.at(ids, state.age, chain).of("prior")
             model.prior.update(state.z, rate, keyed, batch.whole)
-        yield Step(t, loss, residual, info, ids, batch.whole, rate)
-
-
-def _learn(
-    model: Model, whole: Whole, y: Tensor, z: Tensor, A: Operator, chunk: int
-) -> tuple[Tensor, Tensor]:
-    """Sets the weights' gradient of -mean log p over the batch; that and the mean square."""
-    weights = list(model.network.parameters())
-
-    def summed(y: Tensor, z: Tensor, A: Operator) -> tuple[Tensor, ...]:
-        """How many chains; -log p, squares, how many numbers; gradients: a chunk at a time."""
-        total, grads = y.new_zeros(3), [torch.zeros_like(w) for w in weights]
-        for rows, n in chunks(len(y), chunk, y.device):
-            rows = rows[:n]
-            joint, count = model.joint(y[rows], z[rows], A[rows]), A[rows].count.sum()
-            loss = -joint.log_p.sum()
-            torch._foreach_add_(grads, torch.autograd.grad(loss, weights))
-            total += torch.stack((loss.detach(), joint.square.detach().sum(), count.to(total)))
-        return total.new_full((), len(y)), total, *grads
-
-    chains, (loss, square, measured), *grads = whole.sum(summed, y, z, A)
-    for weight, grad in zip(weights, grads, strict=True):
-        weight.grad = grad / chains
-    return loss / chains, square / measured
+        yield Step(t, learned.loss, learned.residual, info, ids, batch.whole, rate, learned)
