@@ -15,6 +15,7 @@ import torch
 from abprop.errors import UserError, unknown
 
 ROOT = Path("/")
+_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory", "not enough memory", "bad alloc"
 
 # Device ---------------------------------------------------------------------------------------
 
@@ -118,6 +119,18 @@ def peak_memory(where: torch.device) -> int:
         return getattr(told, "peak_wset", told.rss)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error means: torch says so in several ways."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(word in str(error) for word in _OUT_OF_MEMORY)
+
+
+def release() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 # Containers -----------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from abprop.data import Examples
-from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings, parts
-from abprop.learning.ahead import ahead
+from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
+from abprop.learning import batches as reads
+from abprop.learning.batches import ahead
 from abprop.operators import Identity
 
 
@@ -83,21 +84,21 @@ def learned(iterations: int) -> dict[str, torch.Tensor]:
     learning = beginning(iterations)
     for stop in range(2, iterations + 1, 2):
         for _ in learning.steps(stop):
-            assert bool(reading()) == parts.aside(learning.device, 1)
+            assert bool(reading()) == reads.aside(learning.device, 1)
     groups = learning.tensors().items()
     return {f"{group}.{name}": v for group, some in groups for name, v in some.items()}
 
 
 def test_learning_has_the_same_bits_read_ahead_or_not(monkeypatch: pytest.MonkeyPatch):
     inline = learned(6)
-    monkeypatch.setattr(parts, "aside", lambda device, numbers: True)
+    monkeypatch.setattr(reads, "aside", lambda device, numbers: True)
     early = learned(6)
     assert inline.keys() == early.keys()
     assert all(torch.equal(v, early[name]) for name, v in inline.items())
 
 
 def test_leaving_learning_early_ends_the_thread(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(parts, "aside", lambda device, numbers: True)
+    monkeypatch.setattr(reads, "aside", lambda device, numbers: True)
     for _ in beginning(6).steps(6):
         assert reading()
         break
@@ -105,6 +106,6 @@ def test_leaving_learning_early_ends_the_thread(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_only_a_gpu_is_read_for_aside():
-    assert parts.aside(torch.device("cuda"), parts.LARGE)
-    assert not parts.aside(torch.device("cuda"), parts.LARGE - 1)
-    assert not parts.aside(torch.device("cpu"), parts.LARGE)
+    assert reads.aside(torch.device("cuda"), reads.LARGE)
+    assert not reads.aside(torch.device("cuda"), reads.LARGE - 1)
+    assert not reads.aside(torch.device("cpu"), reads.LARGE)

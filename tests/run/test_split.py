@@ -8,7 +8,7 @@ from abprop.distributed import Shards
 from abprop.inference import chunks
 from abprop.learning import ModelSettings, Settings, TrainSettings
 from abprop.learning import parts as parts_of
-from abprop.learning.orders import Batches, largest_batch
+from abprop.learning.batches import Batches, batches, largest_batch
 from abprop.run.recipe import Recipe, settings
 from abprop.run.recipe import compose as recipe_of
 from abprop.run.split import resolve, split
@@ -70,7 +70,7 @@ def test_an_epoch_visits_every_example_once_and_no_batch_one_twice(size: int) ->
     epochs = 6
     count = epochs * n // b if n >= 3 * b else epochs * max(1, round(n / b))
     known = settings(recipe)
-    ids = [batch.ids for batch in parts_of.batches(known, parts.examples, 0, count, cpu)]
+    ids = [batch.ids for batch in batches(known, parts.examples, 0, count, cpu)]
     assert all(len(some.unique()) == len(some) for some in ids)
     if n >= 3 * b:
         assert {len(some) for some in ids} == {b}
@@ -111,9 +111,9 @@ def test_passes_of_few_examples_are_padded_little() -> None:
 def test_batches_are_a_function_of_the_iteration() -> None:
     recipe, signals = resolved(faces(), "train.batch=20")
     parts, cpu = split(recipe, signals), torch.device("cpu")
-    whole = list(parts_of.batches(settings(recipe), parts.examples, 0, 40, cpu))
+    whole = list(batches(settings(recipe), parts.examples, 0, 40, cpu))
     for start in (1, 13, 39):
-        later = list(parts_of.batches(settings(recipe), parts.examples, start, 40, cpu))
+        later = list(batches(settings(recipe), parts.examples, start, 40, cpu))
         for a, b in zip(whole[start:], later, strict=True):
             assert torch.equal(a.ids, b.ids) and torch.equal(a.y, b.y)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from abprop import starts
+from abprop import machine, starts
 from abprop.alternate import Step, alternate
 from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
@@ -18,7 +18,8 @@ from abprop.distributed import Shards
 from abprop.errors import UserError
 from abprop.latents import chosen, joined
 from abprop.learning import parts
-from abprop.learning.orders import largest_batch
+from abprop.learning.batches import batches, largest_batch
+from abprop.learning.events import Event, Events
 from abprop.learning.settings import Settings
 from abprop.noise import Noise
 from abprop.tasks import CANDIDATES, mean_square, reconstruct, spread
@@ -62,6 +63,7 @@ class Learning:
         shards: which examples' chains are kept here; all if None.
         t: iterations done.
         scores: of the held-out examples so far.
+        events: that no one was told of yet.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class Learning:
     shards: Shards = field(default_factory=lambda: Shards(0))
     t: int = 0
     scores: list[Score] = field(default_factory=list)
+    events: Events = field(default_factory=Events)
 
     def __post_init__(self) -> None:
         settings, self.originals = self.settings, self.originals or len(self.train)
@@ -121,6 +124,14 @@ class Learning:
             yield from self._alternate(stop, infer.steps)
 
     def _alternate(self, stop: int, steps: int) -> Generator[Step, None, None]:
+        """Iterations; where memory runs out, again with fewer examples in a pass."""
+        try:
+            yield from self._iterations(stop, steps)
+        except (MemoryError, RuntimeError) as error:
+            self._halve_chunk(error)
+            yield from self._alternate(stop, steps)
+
+    def _iterations(self, stop: int, steps: int) -> Generator[Step, None, None]:
         stream = alternate(
             self.model,
             self.latents,
@@ -136,11 +147,12 @@ class Learning:
         for step in self._guarded(stream):
             self.t = step.t + 1
             self._learn_sigma(step)
+            self.events.look(step)
             yield step
 
     def _scheduled(self, stop: int) -> Iterator[Any]:
-        batches = parts.batches(self.settings, self.train, self.t, stop, self.device, self.shards)
-        for t, batch in enumerate(batches, self.t):
+        read = batches(self.settings, self.train, self.t, stop, self.device, self.shards)
+        for t, batch in enumerate(read, self.t):
             for group in self.optimizer.param_groups:
                 group["lr"] = parts.rate(self.settings, t, self.total)
             yield batch
@@ -208,6 +220,27 @@ class Learning:
         return min(self.scores, key=lambda score: score.mse).t if self.scores else self.t
 
     # When it goes wrong -----------------------------------------------------------------------
+
+    def _halve_chunk(self, error: Exception) -> None:
+        """Shorter passes where memory ran out.
+
+        Raises:
+            UserError: they are as short as can be, or others wait for this process.
+            Exception: it was no lack of memory.
+        """
+        if not machine.out_of_memory(error):
+            raise error
+        shorter = self.chunk // 2 // 16 * 16
+        if not shorter or self.shards.group.size > 1:
+            raise UserError(
+                f"out of memory at iteration {self.t} in passes of {self.chunk} examples; fit "
+                f"again with --set infer.chunk={shorter or 16} in another --run, or with smaller "
+                "data.size or model.channels"
+            ) from error
+        self.chunk = shorter
+        machine.release()
+        said = f"memory ran out: passes of {shorter} examples from here on, which round otherwise"
+        self.events.add(Event("memory", said, facts={"chunk": shorter}))
 
     def check_finite(self, step: Step) -> None:
         """Stop before a diverged model is saved.

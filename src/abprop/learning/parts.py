@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from abprop import starts
-from abprop.alternate import Batch
 from abprop.data import Examples
 from abprop.distributed import Shards
 from abprop.errors import UserError
 from abprop.files.limits import MEMORY_SHARE, available_memory
 from abprop.inference import KERNELS, Kernel, Metric, State, calibrate
 from abprop.latents import Latents, Restarted
-from abprop.learning.ahead import ahead
 from abprop.learning.drawn import Drawn
-from abprop.learning.orders import Batches
 from abprop.learning.settings import ModelSettings, Settings
 from abprop.likelihoods import LIKELIHOODS
 from abprop.model import Model
@@ -28,7 +24,6 @@ from abprop.priors import PRIORS, Markov
 
 CALIBRATED = 256  # examples that the chains' coordinates are first fitted to
 WARM = 50  # iterations in which the learning rate rises
-LARGE = 1 << 17  # numbers in a batch: smaller ones are read sooner than a thread is told to
 OVERHEAD = 8  # rows of 8x8 pictures, measured: less for larger signals, more for tables
 
 
@@ -195,36 +190,3 @@ def fitting_chunk(most: int, rows: int) -> int:
     """
     sizes = range(max(16, most - most % 16), 0, -16)
     return min(sizes, key=lambda size: -(-rows // size) * (size + OVERHEAD))
-
-
-def batches(
-    settings: Settings,
-    train: Examples,
-    start: int,
-    stop: int,
-    device: torch.device,
-    shards: Shards | None = None,
-) -> Iterator[Batch]:
-    """Batches of iterations start..stop-1, what of them lies here; see `orders`.
-
-    On a GPU the loop does not wait for what takes long to read.
-    """
-    shards = shards or Shards(len(train))
-    order = Batches(settings.seed, shards, settings.train.batch)
-
-    def read(t: int) -> Batch:
-        batch = train.read(order[t])._replace(whole=shards.whole(order.sizes(t)))
-        return batch.pinned() if device.type == "cuda" else batch
-
-    made, size = map(read, range(start, stop)), sum(order.sizes(start)) // shards.group.size
-    for batch in ahead(made) if aside(device, size * math.prod(train.signal_shape)) else made:
-        yield batch.to(device)
-
-
-def aside(device: torch.device, numbers: int) -> bool:
-    """Whether batches of so many numbers are read beside learning.
-
-    On a processor a thread that reads keeps threads of its own busy: learning took a quarter to a
-    half longer with it, to save a hundredth.
-    """
-    return device.type == "cuda" and numbers >= LARGE

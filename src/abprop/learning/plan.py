@@ -14,6 +14,7 @@ from abprop.diagnostics import VISITS
 from abprop.errors import UserError
 from abprop.latents import Rehearsed
 from abprop.learning import parts
+from abprop.learning.batches import largest_batch
 from abprop.learning.learning import (
     HELDOUT_STEPS,
     SCORED,
@@ -21,7 +22,6 @@ from abprop.learning.learning import (
     WATCHED_STEPS,
     Learning,
 )
-from abprop.learning.orders import largest_batch
 from abprop.learning.settings import Settings
 from abprop.networks import Generator
 from abprop.networks.stages import parsed

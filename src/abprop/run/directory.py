@@ -305,14 +305,23 @@ class Saver:
             return time.monotonic() - self.saved_at >= interval(self.every.seconds, self.cost)
         return self.learning.t - self.saved_t >= (self.every.iterations or 1)
 
+    def bytes(self) -> int:
+        """What a checkpoint takes on the disk, about."""
+        own = sum(v.nbytes for group in self._tensors().values() for v in group.values())
+        return int(self.group.add(torch.tensor(own)))
+
+    def _tensors(self) -> dict[str, dict[str, Tensor]]:
+        """What this process writes: what all have alike, the first one does."""
+        tensors = {**self.learning.tensors(), **self.beside}
+        if self.group.first:
+            return tensors
+        return {name: v for name, v in tensors.items() if checkpoint.shard(name)}
+
     def save(self) -> None:
         """Write one now and delete those no longer wanted."""
         learning, where, group = self.learning, self.folder / "checkpoints", self.group
         began = time.monotonic()
-        tensors = {**learning.tensors(), **self.beside}
-        if not group.first:  # what all have alike, the first one writes
-            tensors = {name: v for name, v in tensors.items() if checkpoint.shard(name)}
-        checkpoint.save(where, learning.t, tensors, self._meta(), group)
+        checkpoint.save(where, learning.t, self._tensors(), self._meta(), group)
         if group.first:
             # A later one was bad, or this would not be resumed before it: it is not new.
             past = [step for step in checkpoint.steps(where) if step <= learning.t]

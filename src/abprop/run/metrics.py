@@ -1,9 +1,9 @@
-"""metrics.jsonl: one line for each logged iteration, appended, cut back when a run resumes."""
+"""metrics.jsonl: a line for each logged iteration and each event, cut back when a run resumes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,22 +70,27 @@ def append(path: Path, line: dict[str, Any]) -> None:
 
 def load(path: Path) -> list[dict[str, Any]]:
     """All whole rows: lines that a crash cut short or a disk spoilt are passed over."""
-    data = path.read_bytes() if path.is_file() else b""
-    return [row for line in data.splitlines() if (row := _row(line)) is not None]
+    return [line for line in _lines(path) if _is_row(line)]
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
-    """The row of a line; None where a number that every row has is missing or is none."""
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(row, dict) or not all(_is_number(row.get(key)) for key in _ALWAYS):
-        return None
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows and whatever else is a table."""
+    for line in (path.read_bytes() if path.is_file() else b"").splitlines():
+        try:
+            told = json.loads(line.decode("utf-8"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(told, dict):
+            yield told
+
+
+def _is_row(line: Mapping[str, Any]) -> bool:
+    """Whether every number is there that every row has."""
+    if not all(_is_number(line.get(key)) for key in _ALWAYS):
+        return False
     # What only some rows have may be spoilt by itself; iterations and counts are whole numbers.
-    whole = all(isinstance(row.get(key, 0), int) and row.get(key, 0) >= 0 for key in _WHOLE)
-    known = all(_is_number(value) for key, value in row.items() if key in _NUMBERS)
-    return row if whole and known else None
+    whole = all(isinstance(line.get(key, 0), int) and line.get(key, 0) >= 0 for key in _WHOLE)
+    return whole and all(_is_number(value) for key, value in line.items() if key in _NUMBERS)
 
 
 def _is_number(value: object) -> bool:
@@ -94,8 +99,19 @@ def _is_number(value: object) -> bool:
     )
 
 
+def events(path: Path) -> list[dict[str, Any]]:
+    """What happened: lines with a name of an event."""
+    return [line for line in _lines(path) if _is_event(line)]
+
+
+def _is_event(line: Mapping[str, Any]) -> bool:
+    t = line.get("iteration")
+    return isinstance(line.get("event"), str) and isinstance(t, int) and t >= 0
+
+
 def cut(path: Path, t: int) -> None:
     """Forget what came after iteration t."""
-    kept = [line for line in load(path) if line.get("iteration", 0) <= t]
+    kept = [line for line in _lines(path) if _is_row(line) or _is_event(line)]
+    kept = [line for line in kept if line["iteration"] <= t]
     if path.exists():
         checkpoint.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

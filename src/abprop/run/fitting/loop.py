@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ from typing import Any
 import torch
 
 from abprop import checkpoint, machine
-from abprop.alternate import Step
-from abprop.diagnostics import advice
 from abprop.distributed import Group, join
 from abprop.errors import UserError
 from abprop.grammar import parse_duration
-from abprop.learning import Clock, Learning, planned
+from abprop.learning import Clock, planned
+from abprop.learning.events import Event
 from abprop.learning.plan import OVERRUN
-from abprop.run import metrics
 from abprop.run.directory import Saver
+from abprop.run.fitting.journal import Journal, room
 from abprop.run.fitting.preparing import prepared
 from abprop.run.fitting.session import Layers, Progress, Session
 from abprop.run.recipe import (
@@ -28,7 +26,6 @@ from abprop.run.recipe import (
     on_machine,
     with_plan,
 )
-from abprop.say import counted, shown
 
 DEFAULT_BUDGET = "15m"
 
@@ -114,59 +111,41 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
 
 def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> None:
     """Iterations up to `stop`, saved as the recipe says."""
-    folder, learning, group = session.folder, session.learning, session.learning.shards.group
-    saver = Saver(folder, session.recipe, learning, session.split, session.signals)
-    log_every = max(1, learning.total // 1000)
+    learning, group = session.learning, session.learning.shards.group
+    saver = Saver(session.folder, session.recipe, learning, session.split, session.signals)
+    journal, log_every = Journal(session, progress), max(1, learning.total // 1000)
     progress.begin(learning.t, learning.total)
-    rows = metrics.load(folder / "metrics.jsonl")
-    began = time.monotonic() - (rows[-1].get("seconds", 0.0) if rows else 0.0)
     over = False
     with _signals_noted() as noted, contextlib.closing(learning.steps(stop)) as steps:
         for step in steps:
+            for event in learning.events.taken():
+                journal.event(event)
             scored = bool(learning.scores) and learning.scores[-1][0] == learning.t
             if learning.t % log_every == 0 or scored or learning.t == stop:
-                _log(session, step, time.monotonic() - began, progress)
+                journal.row(step)
             session.interrupted, over, due = group.any(bool(noted), clock.over(), saver.due())
-            ending = session.interrupted or over
-            if scored or ending or learning.t == stop or due:
+            ending = session.interrupted or over or learning.t == stop
+            if scored or ending or due:
                 learning.check_finite(step)
-                saver.save()
+                _save(saver, journal, ending)
             if ending:
                 break
     progress.end()
-    if over and learning.t < stop:
-        progress.say(f"stopped at 1.25 times the budget, saved at iteration {learning.t}")
+    if session.interrupted:
+        journal.event(Event("stopped", "told to stop; saved"))
+    elif over and learning.t < stop:
+        journal.event(Event("over", "stopped at 1.25 times the budget, and saved"))
 
 
-def _log(session: Session, step: Step, seconds: float, progress: Progress) -> None:
-    learning = session.learning
-    learning.check_finite(step)
-    step = step.gathered()
-    row = metrics.row(learning, step, seconds)
-    if learning.t == learning.total and learning.kernel.samples:
-        row |= _diagnosed(learning, progress)
-    if learning.shards.group.first:
-        metrics.append(session.folder / "metrics.jsonl", row)
-    progress.update(learning.t, row)
-    _name_diverged(session, step, progress)
-
-
-def _diagnosed(learning: Learning, progress: Progress) -> dict[str, Any]:
-    told = learning.diagnose()
-    progress.say(advice(told))
-    return {"rhat": round(told.rhat, 4), "ess": round(told.ess, 2), "visits": told.visits}
-
-
-def _name_diverged(session: Session, step: Step, progress: Progress) -> None:
-    learning, bad = session.learning, step.ids[step.info.diverged].unique()
-    if len(bad):
-        rows = torch.searchsorted(session.split.ids, bad[:3].cpu()).tolist()
-        names = ", ".join(map(shown, session.split.train.take(rows).names))
-        whose = counted(len(bad), "example's", "examples'")
-        progress.say(
-            f"note: {whose} chains left the finite numbers at iteration {learning.t} "
-            f"({names}); put back and slowed"
-        )
+def _save(saver: Saver, journal: Journal, ending: bool) -> None:
+    """Save; not in between where there is no room for it: learning goes on until there is."""
+    needed = saver.bytes()
+    lack = room(saver.folder, needed)
+    (none,) = saver.group.any(lack is not None and lack.facts["free"] < needed)
+    if lack is not None:
+        journal.event(lack)
+    if ending or not none:
+        saver.save()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from abprop import machine
 from abprop.distributed import Group, beside
 from abprop.errors import UserError
-from abprop.learning.orders import check_shards, shard_count
+from abprop.learning.batches import check_shards, shard_count
 from abprop.run.recipe import Recipe, compose
 
 

@@ -5,7 +5,7 @@ import torch
 
 from abprop.distributed import Group, Shards
 from abprop.errors import UserError
-from abprop.learning.orders import Batches, check_shards, largest_batch, shard_count
+from abprop.learning.batches import Batches, check_shards, largest_batch, shard_count
 
 CASES = [
     (100, 10, 5),

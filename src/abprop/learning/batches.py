@@ -7,13 +7,24 @@ and gives every batch as many examples as the others.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
+from abprop.alternate import Batch
+from abprop.data import Examples
 from abprop.distributed import Shards, fitting
 from abprop.errors import UserError
+from abprop.learning.settings import Settings
 from abprop.noise import Noise
 
+LARGE = 1 << 17  # numbers in a batch: smaller ones are read sooner than a thread is told to
+T = TypeVar("T")
+_END = object()
 FEW = 3  # batches in an epoch that are cut evenly instead of going on into the next one
 
 
@@ -142,3 +153,52 @@ class Order:
         head, after = head.clone(), after.clone()
         head[twice], after[swapped] = after[swapped], head[twice]
         return torch.cat((head, after, order[2 * self.size :]))
+
+
+# Reading --------------------------------------------------------------------------------------
+
+
+def batches(
+    settings: Settings,
+    train: Examples,
+    start: int,
+    stop: int,
+    device: torch.device,
+    shards: Shards | None = None,
+) -> Iterator[Batch]:
+    """Batches of iterations start..stop-1, what of them lies here; see `orders`.
+
+    On a GPU the loop does not wait for what takes long to read.
+    """
+    shards = shards or Shards(len(train))
+    order = Batches(settings.seed, shards, settings.train.batch)
+
+    def read(t: int) -> Batch:
+        batch = train.read(order[t])._replace(whole=shards.whole(order.sizes(t)))
+        return batch.pinned() if device.type == "cuda" else batch
+
+    made, size = map(read, range(start, stop)), sum(order.sizes(start)) // shards.group.size
+    for batch in ahead(made) if aside(device, size * math.prod(train.signal_shape)) else made:
+        yield batch.to(device)
+
+
+def aside(device: torch.device, numbers: int) -> bool:
+    """Whether batches of so many numbers are read beside learning.
+
+    On a processor a thread that reads keeps threads of its own busy: learning took a quarter to a
+    half longer with it, to save a hundredth.
+    """
+    return device.type == "cuda" and numbers >= LARGE
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items in the same order, each begun as soon as the one before is handed over.
+
+    What `items` raises is raised here, with its own traceback. Closing this ends the thread; the
+    item that it is at is finished first.
+    """
+    with ThreadPoolExecutor(1, "ahead") as reader:
+        coming = reader.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = reader.submit(next, items, _END)
+            yield item  # type: ignore[misc]

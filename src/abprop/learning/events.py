@@ -1,0 +1,60 @@
+"""What happens while learning that a user should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from abprop.alternate import Step
+
+
+class Event(NamedTuple):
+    """Something that happened.
+
+    Attributes:
+        name: of its kind, one word.
+        said: to the user.
+        ids: of the examples that it is about.
+        facts: numbers that belong to it.
+    """
+
+    name: str
+    said: str
+    ids: Tensor | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+
+class Events:
+    """Those that no one was told of yet."""
+
+    def __init__(self) -> None:
+        self._new: list[Event] = []
+        self._left_out: set[int] = set()
+
+    def add(self, event: Event) -> None:
+        """One more."""
+        self._new.append(event)
+
+    def taken(self) -> list[Event]:
+        """All of them, once."""
+        events, self._new = self._new, []
+        return events
+
+    def look(self, step: Step) -> None:
+        """Whether an iteration left out examples, each told once, or moved no weight."""
+        if step.learned.sound is None:
+            return
+        whole = step.gathered()
+        assert whole.learned.sound is not None
+        bad = whole.ids[~whole.learned.sound].unique().cpu()
+        new = bad[[i not in self._left_out for i in bad.tolist()]]
+        self._left_out |= set(bad.tolist())
+        if len(new):
+            said = "have no finite log p: the weights do not learn from them"
+            self.add(Event("left-out", said, new))
+        if not step.learned.moved:
+            said = "no gradient of the weights is finite: they stay as they are"
+            self.add(Event("skipped", said))
