@@ -40,6 +40,12 @@ class Elsewhere(UserError):
     told = True
 
 
+class Gone(UserError):
+    """A process does not answer any more; whoever started it may start all of them again."""
+
+    code = 75  # EX_TEMPFAIL, "try again"
+
+
 # Processes ------------------------------------------------------------------------------------
 
 
@@ -151,6 +157,12 @@ def join() -> Group:
     return Group(dist.get_rank(), dist.get_world_size())
 
 
+def leave() -> None:
+    """Take leave of the others: threads that still wait for them would abort this process."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def beside() -> int:
     """How many processes of this run share this machine."""
     return _environment("LOCAL_WORLD_SIZE", 1)
@@ -165,7 +177,7 @@ def _or_gone(call: Callable[[], object]) -> None:
     try:
         call()
     except RuntimeError as error:
-        raise UserError(
+        raise Gone(
             f"another process of this run is gone ({_line(error)}); the same command goes on "
             "from the last checkpoint"
         ) from error

@@ -22,9 +22,11 @@ class UserError(AbpropError, ValueError):
 
     Attributes:
         told: whether another process says so.
+        code: with which a command ends.
     """
 
     told = False
+    code = 2
 
     def __init__(self, message: str) -> None:
         super().__init__(shown(" ".join(message.splitlines())))

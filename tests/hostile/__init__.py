@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
 
 from hostile.archives import archives
 from hostile.damage import damaged
@@ -13,7 +12,8 @@ from hostile.recipes import recipes
 from hostile.sounds import sounds
 from hostile.videos import videos
 
-SETS = {
+# Each gives (file name, contents) of its files; no two of all have one name.
+SETS: dict[str, Callable[[], Iterator[tuple[str, bytes]]]] = {
     "damaged": damaged,
     "pictures": pictures,
     "sounds": sounds,
@@ -22,8 +22,3 @@ SETS = {
     "archives": archives,
     "recipes": recipes,
 }
-
-
-def corpus() -> Iterator[tuple[str, bytes]]:
-    """(file name, contents) of each; no two have one name."""
-    return chain.from_iterable(made() for made in SETS.values())

@@ -30,9 +30,9 @@ def archives() -> Iterator[tuple[str, bytes]]:
 
 
 def _bombs(fine: bytes) -> Iterator[tuple[str, bytes]]:
-    zeros = whole.zipped({"x.png": bytes(150 << 20)})
+    zeros = whole.zipped({"x.png": bytes(105 << 20)})
     yield "bomb.zip", zeros
-    yield "bomb-bzip2.zip", whole.zipped({"x.png": bytes(150 << 20)}, zipfile.ZIP_BZIP2)
+    yield "bomb-bzip2.zip", whole.zipped({"x.png": bytes(105 << 20)}, zipfile.ZIP_BZIP2)
     yield "sound-bomb.zip", zeros.replace(b"x.png", b"x.wav")
     nested = fine
     for _ in range(50):

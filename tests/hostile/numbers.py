@@ -84,7 +84,7 @@ def _more_arrays() -> Iterator[tuple[str, bytes]]:
 
 def _archives() -> Iterator[tuple[str, bytes]]:
     fine = npy(told(), bytes(192))
-    zeros = npy(told("(200000000,)"), bytes(2 * 10**8))
+    zeros = npy(told("(110000000,)"), bytes(11 * 10**7))
     yield "bomb.npz", whole.zipped({"x.npy": zeros})
     yield "claim.npz", whole.zipped({"x.npy": npy(told("(900000000,)"), bytes(100))})
     yield "no-npy.npz", whole.zipped({"x": fine, "x.txt": b"?"})

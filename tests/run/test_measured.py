@@ -66,7 +66,8 @@ def test_runs_of_earlier_versions_go_on_from_measurements():
 def test_recover_what_was_measured(halved: Path, tmp_path: Path, abprop: Command):
     done = abprop("recover", halved, "-o", tmp_path / "out", "--draws", "4")
     assert done.code == 0, done.err
-    found = np.load(tmp_path / "out" / "recovered.npz")
+    with np.load(tmp_path / "out" / "recovered.npz") as saved:
+        found = dict(saved)
     assert found["mean"].shape == (24, 1, 8, 8) and found["draws"].shape == (24, 4, 1, 8, 8)
     assert found["hidden"].all() and (found["std"] > 0).mean() > 0.9
     page = (tmp_path / "out" / "recovered.html").read_text("utf-8")
@@ -87,7 +88,8 @@ def test_a_run_of_whole_pictures_answers_for_small_ones(
         out = tmp_path / f"{name}.npz"
         done = abprop("recover", whole, *words, "-o", out)
         assert done.code == 0, done.err
-        found.append(np.load(out)["mean"].astype(float))
+        with np.load(out) as saved:
+            found.append(saved["mean"].astype(float))
         assert found[-1].shape == (12, 1, 8, 8)
     # The pictures of half the size were rounded to grey levels.
     assert np.abs(found[0] - found[1]).mean() < 3

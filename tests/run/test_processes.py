@@ -87,7 +87,10 @@ def test_a_run_of_many_answers_like_any_other(runs: Path) -> None:
 
 def test_processes_answer_together_as_one_does(runs: Path) -> None:
     asked = ((1, 0), (3, 0), (3, 1), (3, 2))
-    told = [dict(np.load(runs / f"answers-{w}-{r}.npz")) for w, r in asked]
+    told = []
+    for w, r in asked:
+        with np.load(runs / f"answers-{w}-{r}.npz") as saved:
+            told.append(dict(saved))
     assert len(told[0]["embedded"]) == len(told[0]["mean"]) == 41
     for other in told[1:]:
         assert other.keys() == told[0].keys()

@@ -181,7 +181,10 @@ def main() -> None:
     try:
         code = _guarded(app)
         if "WORLD_SIZE" in os.environ:  # others that still end are told to: it is ending
-            before = signal.SIG_IGN
+            signal.signal(signal.SIGTERM, before := signal.SIG_IGN)
+            from abprop.distributed import leave
+
+            leave()
         sys.exit(code)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -202,6 +205,7 @@ def _guarded(run: Callable[..., Any]) -> int:
     except UserError as error:
         if not error.told:
             tell(f"abprop: {error}")
+        return error.code
     except _USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "abprop"
         say(f"abprop: {error.format_message()} (see {command} --help)")

@@ -31,6 +31,8 @@ def launched(count: int, words: Sequence[str], say: Say) -> int:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    from abprop.distributed import Gone
+
     logging.disable(logging.ERROR)  # each says for itself
     for left in reversed(range(RESTARTS + 1)):
         try:
@@ -40,12 +42,14 @@ def launched(count: int, words: Sequence[str], say: Say) -> int:
             return EXIT_STOPPED
         except ChildFailedError as error:
             codes = [failure.exitcode for failure in error.failures.values()]
-        # When one has failed, the others are told to stop.
+        own = [code for code in codes if code > 0 and code != Gone.code]
+        if own:
+            return max(own)
+        # When one has failed, the others are told to stop, or find it gone.
         killed = [-code for code in codes if code < 0 and code != -signal.SIGTERM]
-        if not killed:
-            return max(max(codes), EXIT_BUG)
+        how = f"killed (signal {killed[0]})" if killed else "lost"
         again = f"tried {counted(left, 'more time', 'more times')}" if left else "given up"
-        say(f"abprop: a process was killed (signal {killed[0]}); {again}")
+        say(f"abprop: a process was {how}; {again}")
     return EXIT_BUG
 
 

@@ -63,7 +63,8 @@ def save(
         UserError: the disk refused (full, read-only, ...). Older checkpoints are untouched.
     """
     target = folder / step_name(step)
-    temporary = folder / f"{TEMPORARY}{target.name}-{int(group.same(os.getpid()))}"
+    process = int(group.same(os.getpid()))  # the first one's: all write there
+    temporary = folder / f"{TEMPORARY}{target.name}-{process}"
     try:
         with group.agreed(), _telling(folder, target.name):
             if group.first:

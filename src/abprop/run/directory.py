@@ -17,7 +17,7 @@ from abprop.errors import UserError
 from abprop.files.entries import text_in
 from abprop.grammar import parse_every
 from abprop.kinds import KINDS
-from abprop.learning import Learning, Score, arithmetic, make_model
+from abprop.learning import Learning, Score, arithmetic, make_model, make_network
 from abprop.model import Model
 from abprop.networks.stages import parsed
 from abprop.rehearsal import PRECISIONS
@@ -107,14 +107,23 @@ def _edited(saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
     return before
 
 
-def check_fits(folder: Path, found: checkpoint.Checkpoint, model: Model) -> None:
+def check_fits(
+    folder: Path, found: checkpoint.Checkpoint, model: torch.nn.Module, part: str = ""
+) -> None:
     """Refuse weights that are not those of a recipe's network.
+
+    Args:
+        folder: the run directory, for the message.
+        found: what was saved.
+        model: as the recipe wants it.
+        part: of what was saved, "network." for the network alone.
 
     Raises:
         CheckpointError: a name or a shape is another.
     """
-    have = {name: tuple(t.shape) for name, t in found.tensors["network"].items()}
-    need = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    saved = found.tensors["network"].items()
+    have = {name: tuple(t.shape) for name, t in saved if name.startswith(part)}
+    need = {part + name: tuple(t.shape) for name, t in model.state_dict().items()}
     for name in sorted(have.keys() | need.keys()):
         if have.get(name) != need.get(name):
             file = folder / "checkpoints" / checkpoint.step_name(found.step) / "network.safetensors"
@@ -214,7 +223,10 @@ def _fitted(
     name = recorded(recipe, found.meta).run.precision
     dtype = arithmetic(recipe.infer.kernel, PRECISIONS.get(name, torch.float32))
     shape = tuple(found.meta["data"]["shape"])
-    model = make_model(settings(recipe).model, shape, dtype, recipe.seed)
+    asked = settings(recipe).model
+    with torch.device("meta"):  # a recipe may ask for a larger network than was saved
+        check_fits(folder, found, make_network(asked, shape, dtype), "network.")
+    model = make_model(asked, shape, dtype, recipe.seed)
     check_fits(folder, found, model)
     model.load_state_dict(found.tensors["network"])
     if recipe.run.forms != "auto":
