@@ -23,7 +23,7 @@ from abprop.checkpoint import Checkpoint, latest, lock, prune, save, step_name, 
 from abprop.checkpoint.manifest import STEP
 from abprop.errors import UserError
 from abprop.run import Layers, fit, metrics
-from abprop.run.directory import Saver
+from abprop.run.fitting.saving import Saver
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),

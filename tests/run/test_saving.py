@@ -10,8 +10,9 @@ import pytest
 from tiny import TWICE
 
 from abprop import checkpoint
-from abprop.run import Layers, Progress, directory, fit
-from abprop.run.directory import LONGEST, SHARE, interval
+from abprop.run import Layers, Progress, fit
+from abprop.run.fitting import saving
+from abprop.run.fitting.saving import LONGEST, SHARE, interval
 
 
 @pytest.mark.parametrize("every", [0.5, 60.0])
@@ -51,7 +52,7 @@ def test_what_costs_more_is_done_less_often(
         clock.now += cost
         return real(*given)
 
-    monkeypatch.setattr(directory, "time", clock)
+    monkeypatch.setattr(saving, "time", clock)
     monkeypatch.setattr(checkpoint, "save", slow)
     sets = (*TWICE, "train.iterations=40", "checkpoint.every=10s", "checkpoint.keep=99")
     asked = Layers(None, sets, {"data.source": str(shelf / "other.npy")})

@@ -17,9 +17,9 @@ from abprop.grammar import parse_duration
 from abprop.learning import Clock, planned
 from abprop.learning.events import Event
 from abprop.learning.plan import OVERRUN
-from abprop.run.directory import Saver
 from abprop.run.fitting.journal import Journal, room
 from abprop.run.fitting.preparing import prepared
+from abprop.run.fitting.saving import Saver
 from abprop.run.fitting.session import Layers, Progress, Session
 from abprop.run.recipe import (
     dumps,
