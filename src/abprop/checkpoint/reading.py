@@ -82,6 +82,8 @@ def _newest(folder: Path) -> tuple[Checkpoint | None, list[tuple[int, Checkpoint
             if _identified(folder) != there:  # a run that goes on took it away: look again
                 return _newest(folder)
             bad.append((step, error))
+    if not there and _identified(folder):  # it was listed just as one took the other's place
+        return _newest(folder)
     return None, bad
 
 
