@@ -38,6 +38,16 @@ def test_what_libraries_log_of_a_file_stays_out(tmp_path: Path, capfd: pytest.Ca
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("to", [b"\xff\x80\0\0", b"?\0\0\x7f", b"\x7f\xff\xff\0"])
+def test_a_sound_that_begins_before_its_file(
+    to: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str], refused: Refused
+):
+    data = whole.files()["a.aif"]
+    (tmp_path / "a.aif").write_bytes(data[:38] + to + data[42:])
+    refused(tmp_path / "a.aif", "a.aif")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_rate_that_no_sound_has(tmp_path: Path, refused: Refused):
     """Its resampling filter would have as many taps."""
     for rate in (500_001, 2_113_152):
