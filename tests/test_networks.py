@@ -162,6 +162,8 @@ def test_inference_in_bfloat16_is_off_by_its_rounding(latent, signal) -> None:
     [
         ((3, 5), (3, 64, 64), "model.latent=3x5"),
         ((3, 2, 2), (3, 64, 64), "at least 3"),
+        ((3, 8, 8), (3, 8, 8), "larger than signals of 8x8; use fewer cells"),
+        ((9, 9999, 9999), (3, 64, 64), "use fewer cells"),
         ((3, 5, 5), (1, 100), "1 grid lengths"),
         ((3, 5, 5), (1, 16, 16, 16), "3 grid lengths"),
         (

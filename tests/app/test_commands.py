@@ -41,6 +41,44 @@ def test_ctrl_c_before_anything_was_saved_claims_nothing(
     assert "what was saved is in" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 128 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_a_full_memory_is_one_line(
+    error: Exception, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*args: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["abprop", "fit", "x"])
+    assert cli._guarded(fail) == 2
+    assert capsys.readouterr().err.startswith("abprop: out of memory; use fewer examples")
+
+
+def test_another_error_of_torch_is_a_bug(monkeypatch: pytest.MonkeyPatch):
+    def fail(*args: object, **more: object) -> None:
+        raise RuntimeError("shapes do not agree")
+
+    monkeypatch.setattr("sys.argv", ["abprop", "fit", "x"])
+    with pytest.raises(RuntimeError, match="shapes"):
+        cli._guarded(fail)
+
+
+def test_a_bad_checkpoint_is_told_as_all_else(faces: Path, tmp_path: Path, abprop: Command):
+    """By every command, `report` too: no warning of Python's with a line of source."""
+    run = Path(shutil.copytree(faces, tmp_path / "run"))
+    newest = max((run / "checkpoints").iterdir())
+    (newest / "manifest.json").write_text("{}")
+    lines = abprop("report", run).err.splitlines()
+    assert [line for line in lines if line.startswith("skipped the checkpoint")]
+    assert not [line for line in lines if "Warning" in line or line.startswith(" ")]
+
+
 def test_the_bars_text_fits_and_says_step():
     row = {"loss": 123456.0, "psnr": 21.3, "heldout_psnr": 20.1, "s": 0.0171}
     text = progress.told({**row, "accepted": 0.83, "stable": 0.5, "diverged": 3}, 20.1)

@@ -77,4 +77,5 @@ def others() -> Iterator[tuple[str, bytes]]:
     at = aif.index(b"COMM") + 8
     yield "frames.aif", aif[: at + 2] + b"\xff" * 4 + aif[at + 6 :]
     yield "rate.aif", aif[: at + 8] + b"\x7f\xff" + b"\xff" * 8 + aif[at + 18 :]
+    yield "before-the-first.aif", aif[:38] + b"\xff\x80\0\0" + aif[42:]
     yield "channels.aif", aif[:at] + b"\x7f\xff" + aif[at + 2 :]

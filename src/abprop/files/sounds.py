@@ -41,6 +41,16 @@ class Recording:
     note: str = ""
 
 
+class _Bytes(io.BytesIO):
+    """Bytes before which there is nothing: where a header says so, soundfile prints a traceback."""
+
+    def seek(self, at: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return super().seek(at, whence)
+        except ValueError:
+            return super().seek(0)
+
+
 def decode(data: bytes, where: str) -> Recording:
     """Decode a sound.
 
@@ -56,7 +66,7 @@ def decode(data: bytes, where: str) -> Recording:
     if not data:
         raise UserError(f"{where} is empty; replace or remove it")
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Bytes(data)) as file:
             if not 0 < file.samplerate <= FASTEST:
                 raise UserError(
                     f"{where} tells of {file.samplerate:,} samples a second, not of 1 to "
