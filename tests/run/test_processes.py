@@ -18,7 +18,8 @@ import pytest
 from tiny import FACES, blobs, keys
 
 from abprop import checkpoint
-from abprop.run import load, metrics
+from abprop.run import Layers, Progress, load, metrics
+from abprop.run import fit as learn
 
 TESTS = Path(many.__file__).parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -160,3 +161,22 @@ def until(true, seconds: float = 150.0) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_another_number_of_processes_is_said_where_it_rounds_otherwise(tmp_path: Path) -> None:
+    class Told(Progress):
+        def say(self, line: str) -> None:
+            lines.append(line)
+
+    lines: list[str] = []
+    asked = Layers(None, (*FACES, "model.latent=2"), {"data.source": "<array>"})
+    learn(tmp_path, asked, source=blobs(40), stop_at=4)
+    saved = tmp_path / "checkpoints"
+    found = checkpoint.latest(saved, print)
+    assert found is not None and found.meta["processes"] == 1
+    checkpoint.save(saved, found.step, found.tensors, {**found.meta, "processes": 4})
+    learn(tmp_path, asked, source=blobs(40), progress=Told())
+    assert [line for line in lines if "processes" in line] == [
+        "note: 4 processes were used, now 1: "
+        "the result will not be bit for bit that of an unchanged run"
+    ]

@@ -219,6 +219,7 @@ def _toml(value: Any) -> str:
 
 # Resuming -------------------------------------------------------------------------------------
 
+OTHERWISE = "the result will not be bit for bit that of an unchanged run"
 _PLACES = ("data.source", "data.masks", "data.operator")
 MAY_CHANGE = {"train.iterations", "train.budget"} | {
     f"run.{key}" for key in ("device", "precision", "forms", "threads")
@@ -266,10 +267,7 @@ def check_resume(old: Recipe, new: Recipe) -> list[str]:
     warnings = []
     for key, before, after in changes(old, new):
         if key in MAY_CHANGE:
-            warnings.append(
-                f"{key} was {said(before)}, now {said(after)}: "
-                "the result will not be bit for bit that of an unchanged run"
-            )
+            warnings.append(f"{key} was {said(before)}, now {said(after)}: " + OTHERWISE)
         elif not (key.startswith("checkpoint.") or only_moved(key, old, new)):
             raise UserError(
                 f"{key} was {said(before)} in this run and cannot change on resume "

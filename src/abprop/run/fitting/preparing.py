@@ -17,6 +17,7 @@ from abprop.run.fitting.resuming import check_data, check_device, resumed
 from abprop.run.fitting.session import Layers, Progress, Session
 from abprop.run.fitting.sharing import sharded, threads_for
 from abprop.run.recipe import (
+    OTHERWISE,
     Recipe,
     check_resume,
     on_machine,
@@ -51,6 +52,9 @@ def prepared(
     learning = session.learning
     with group.agreed():
         if found is not None:
+            before = found.meta.get("processes", 1)
+            if before != group.size and not learning.shards.exact:
+                progress.say(f"note: {before} processes were used, now {group.size}: {OTHERWISE}")
             check_fits(folder, found, learning.model)
             read.observed.check_same(found.meta["data"].get("sensed", []), str(folder))
             learning.restore(found.tensors, found.step)

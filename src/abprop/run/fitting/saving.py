@@ -95,4 +95,6 @@ class Saver:
             "dtype": str(self.learning.dtype).removeprefix("torch."),
             "data": self.data,
             "versions": {"abprop": version(), "torch": torch.__version__},
+            # Exact sums are those of any number of processes, and so is the manifest.
+            **({} if self.learning.shards.exact else {"processes": self.group.size}),
         }
