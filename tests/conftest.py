@@ -16,6 +16,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 import torch
+from checkpoints import saved_in
 from hypothesis import settings
 from PIL import Image
 from tiny import (
@@ -33,6 +34,7 @@ from tiny import (
 )
 
 from abprop.app.cli import main
+from abprop.checkpoint import Checkpoint
 from abprop.errors import UserError
 from abprop.sources import read
 
@@ -188,3 +190,9 @@ def texture(shelf: Path) -> Path:
 def table(shelf: Path) -> Path:
     """A run of 60 rows of 5 columns with gaps; only to be read."""
     return learned(shelf / "run-table", shelf / "table.csv", TABLE)
+
+
+@pytest.fixture
+def states(twice: Path) -> list[Checkpoint]:
+    """What a small run saved."""
+    return saved_in(twice)

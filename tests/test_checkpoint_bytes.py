@@ -25,12 +25,6 @@ FLIPS = 1000
 
 
 @pytest.fixture
-def states(twice: Path) -> list[Checkpoint]:
-    """What a small run saved."""
-    return saved_in(twice)
-
-
-@pytest.fixture
 def folder(twice: Path, tmp_path: Path) -> Path:
     """Its checkpoints, for one test alone."""
     return Path(shutil.copytree(twice / "checkpoints", tmp_path / "run" / "checkpoints"))

@@ -56,13 +56,21 @@ class Step(NamedTuple):
     """What one iteration yields."""
 
     t: int
-    loss: Tensor  # -log p(y, z; W), mean over the batch
-    residual: Tensor  # mean squared residual of the numbers measured, before W moved
     info: Info
     ids: Tensor  # of the chains that `info` tells of, (B K,)
     whole: Whole  # the batch of which these are here
     rate: float  # what part of all examples the batch is
     learned: Learned
+
+    @property
+    def loss(self) -> Tensor:
+        """-log p(y, z; W), mean over the batch."""
+        return self.learned.loss
+
+    @property
+    def residual(self) -> Tensor:
+        """Mean squared residual of the numbers measured, before W moved."""
+        return self.learned.residual
 
     def gathered(self) -> Step:
         """With what `info` tells of the chains of the whole batch, but for looks."""
@@ -125,4 +133,4 @@ def alternate(
         if kernel.samples:
             keyed = noise.at(ids, state.age, chain).of("prior")
             model.prior.update(state.z, rate, keyed, batch.whole)
-        yield Step(t, learned.loss, learned.residual, info, ids, batch.whole, rate, learned)
+        yield Step(t, info, ids, batch.whole, rate, learned)

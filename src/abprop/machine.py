@@ -15,7 +15,6 @@ import torch
 from abprop.errors import UserError, unknown
 
 ROOT = Path("/")
-_OUT_OF_MEMORY = "DefaultCPUAllocator: can't allocate memory", "not enough memory", "bad alloc"
 
 # Device ---------------------------------------------------------------------------------------
 
@@ -122,9 +121,9 @@ def peak_memory(where: torch.device) -> int:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an error means: torch says so in several ways."""
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(word in str(error) for word in _OUT_OF_MEMORY)
+    """Whether that is what an error means, which torch tells in words alone."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or ("memory" in words and "alloc" in words)
 
 
 def release() -> None:

@@ -24,7 +24,8 @@ class Learned(NamedTuple):
     """What came of a step on the weights.
 
     Attributes:
-        loss, residual: see `Step`.
+        loss: -log p(y, z; W), mean over the batch.
+        residual: mean squared residual of the numbers measured, before W moved.
         moved: whether there was a finite gradient.
         sound: which chains it is of, bool (B K,); None: all.
     """

@@ -215,7 +215,9 @@ def _guarded(run: Callable[..., Any]) -> int:
         say("abprop: stopped; a run goes on from its last checkpoint, if there is one")
         return EXIT_STOPPED
     except (MemoryError, RuntimeError) as error:
-        if not _is_full(error):
+        from abprop.machine import out_of_memory
+
+        if not out_of_memory(error):
             raise
         say("abprop: out of memory; use fewer examples (data.limit), a smaller data.size or chunk")
     except OSError as error:
@@ -224,12 +226,6 @@ def _guarded(run: Callable[..., Any]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         say(f"abprop: {where}{error.strerror}")
     return EXIT_USER
-
-
-def _is_full(error: MemoryError | RuntimeError) -> bool:
-    """Whether there was no memory, which torch tells in words alone."""
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or ("memory" in words and "alloc" in words)
 
 
 if __name__ == "__main__":

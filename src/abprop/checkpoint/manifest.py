@@ -45,6 +45,11 @@ class Checkpoint:
     meta: dict[str, Any]
 
     @property
+    def examples(self) -> int:
+        """How many have latents."""
+        return sum(len(group["ids"]) for name, group in self.tensors.items() if shard(name))
+
+    @property
     def latents(self) -> dict[str, Tensor]:
         """Those of all shards, rows in the order of ids."""
         return joined([self.tensors[name] for name in sorted(self.tensors) if shard(name)])

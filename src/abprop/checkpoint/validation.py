@@ -60,7 +60,7 @@ def check(folder: Path, checkpoint: Checkpoint) -> None:
     wrong = _shards(checkpoint.tensors)
     if wrong:
         raise fault(folder / "latents-*.safetensors", wrong)
-    ids = sum(len(group["ids"]) for name, group in checkpoint.tensors.items() if shard(name))
+    ids = checkpoint.examples
     wrong = _meta(checkpoint.meta) or _names(checkpoint, ids)
     if wrong:
         raise fault(folder / MANIFEST, wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,6 +39,11 @@ class Shards:
         self.mine = range(first, last)
 
     @property
+    def lengths(self) -> list[int]:
+        """Examples of each shard."""
+        return [b - a for a, b in pairwise(self.bounds)]
+
+    @property
     def rows(self) -> Tensor:
         """The examples that this process owns, int64."""
         return torch.arange(self.bounds[self.mine.start], self.bounds[self.mine.stop])
@@ -55,15 +61,12 @@ class Shards:
 
     def every(self) -> Whole:
         """All examples as one batch."""
-        return self.whole([b - a for a, b in zip(self.bounds, self.bounds[1:], strict=False)])
+        return self.whole(self.lengths)
 
     def some(self, most: int) -> tuple[Tensor, list[int]]:
         """A few examples of every shard, about `most` in all: those here, and how many of each."""
         each = max(1, most // self.count)
-        taken = [
-            torch.arange(a, b, -(-(b - a) // each))
-            for a, b in zip(self.bounds, self.bounds[1:], strict=False)
-        ]
+        taken = [torch.arange(a, b, -(-(b - a) // each)) for a, b in pairwise(self.bounds)]
         return torch.cat([taken[v] for v in self.mine]), [len(rows) for rows in taken]
 
     def of(self, n: int) -> Shards:

@@ -35,14 +35,13 @@ def largest_batch(n: int, batch: int) -> int:
         n: examples.
         batch: of them asked for; 0: all.
     """
-    size = min(batch or n, n)
-    return size if n >= FEW * size else -(-n // _per_epoch(n, size))
+    size, per_epoch = _sized(n, batch)
+    return -(-n // per_epoch) if per_epoch else size
 
 
 def shard_count(n: int, batch: int) -> int:
     """How many shards suit n examples in batches of so many."""
-    size = min(batch or n, n)
-    return fitting(n, size, None if n >= FEW * size else _per_epoch(n, size))
+    return fitting(n, *_sized(n, batch))
 
 
 def check_shards(n: int, batch: int, count: int) -> None:
@@ -51,17 +50,18 @@ def check_shards(n: int, batch: int, count: int) -> None:
     Raises:
         UserError: they are too many, or do not divide a batch.
     """
-    size = min(batch or n, n)
-    few = n < FEW * size
-    if count > 1 and (size % count if not few else n // count < _per_epoch(n, size)):
+    size, per_epoch = _sized(n, batch)
+    if count > 1 and (n // count < per_epoch if per_epoch else size % count):
         raise UserError(
             f"distributed.shards={count} cannot give {size} examples an iteration between them, "
             f"of {n}; use distributed.shards={shard_count(n, batch)}"
         )
 
 
-def _per_epoch(n: int, size: int) -> int:
-    return max(1, round(n / size))
+def _sized(n: int, batch: int) -> tuple[int, int | None]:
+    """Examples of a batch; and batches of an epoch, if these are few and it is cut evenly."""
+    size = min(batch or n, n)
+    return size, max(1, round(n / size)) if n < FEW * size else None
 
 
 class Batches:
@@ -74,12 +74,9 @@ class Batches:
     """
 
     def __init__(self, seed: int, shards: Shards, batch: int) -> None:
-        n, self.shards = shards.n, shards
-        size = min(batch or n, n)
+        self.shards, (size, self.per_epoch) = shards, _sized(shards.n, batch)
         self.size = size // shards.count  # of each shard, where batches go on into the next epoch
-        self.per_epoch = _per_epoch(n, size) if n < FEW * size else None
-        self.lengths = [b - a for a, b in zip(shards.bounds, shards.bounds[1:], strict=False)]
-        self.orders = [Order(seed, v, self.lengths[v], self.size) for v in shards.mine]
+        self.orders = [Order(seed, v, shards.lengths[v], self.size) for v in shards.mine]
 
     def __getitem__(self, t: int) -> Tensor:
         """Ascending, int64."""
@@ -102,7 +99,7 @@ class Batches:
         """How many of each shard are in batch t."""
         if self.per_epoch is None:
             return [self.size] * self.shards.count
-        cuts = (self._cut(n, t % self.per_epoch) for n in self.lengths)
+        cuts = (self._cut(n, t % self.per_epoch) for n in self.shards.lengths)
         return [end - begin for begin, end in cuts]
 
 
@@ -166,7 +163,7 @@ def batches(
     device: torch.device,
     shards: Shards | None = None,
 ) -> Iterator[Batch]:
-    """Batches of iterations start..stop-1, what of them lies here; see `orders`.
+    """Batches of iterations start..stop-1, what of them lies here; see `Batches`.
 
     On a GPU the loop does not wait for what takes long to read.
     """

@@ -134,7 +134,7 @@ def check_fits(
 
 def _check_kind(folder: Path, found: checkpoint.Checkpoint) -> None:
     """Refuse signals of a kind that there is not, and places that are not each original's."""
-    data, ids = found.meta["data"], len(found.latents["ids"])
+    data, ids = found.meta["data"], found.examples
     places, wrong = data.get("places"), ""
     if data.get("kind") not in KINDS:
         wrong = f"data.kind is none of {', '.join(KINDS)}"
