@@ -11,8 +11,9 @@ from abprop.errors import UserError
 from abprop.learning.drawn import MOST, _tiled, sliced
 from abprop.run import Layers
 from abprop.run.fitting import begun
+from abprop.run.reading import load_data
 from abprop.run.recipe import compose
-from abprop.run.split import load_data, resolve
+from abprop.run.split import resolve
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (1, 3, 80, 80)).astype(np.uint8)

@@ -28,8 +28,9 @@ from abprop.latents import Rehearsed
 from abprop.learning import Clock, Learning
 from abprop.learning.plan import planned, rehearse
 from abprop.run import Layers, Progress, fit, load, metrics
+from abprop.run.reading import load_data
 from abprop.run.recipe import loads, settings
-from abprop.run.split import load_data, resolve, split
+from abprop.run.split import resolve, split
 
 SOURCE = Path(fitting.__file__).resolve().parents[3]
 

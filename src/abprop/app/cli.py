@@ -185,9 +185,18 @@ def main() -> None:
             from abprop.distributed import leave
 
             leave()
+            _gone(code)
         sys.exit(code)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _gone(code: int) -> None:
+    """End at once: torch's threads that still wait for others now and then abort a process that
+    takes itself apart, and then those that still write are told to stop."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 # Of typer's own or click's exceptions, whichever it is built on.

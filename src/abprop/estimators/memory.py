@@ -12,7 +12,8 @@ from abprop.learning import Learning, waiting
 from abprop.run.directory import assembled
 from abprop.run.fitted import Run
 from abprop.run.fitting import Layers, begun
-from abprop.run.split import load_data, resolve, summary
+from abprop.run.reading import load_data
+from abprop.run.split import resolve, summary
 from abprop.say import Say, quiet
 
 NOWHERE = Path("<memory>")  # where such a run lies: there is no such folder

@@ -6,100 +6,33 @@ of its field. `recipe` builds, reads, writes and compares recipes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from abprop.errors import UserError
-from abprop.grammar import (
-    parse_duration,
-    parse_every,
-    parse_latent,
-    parse_range,
-    parse_selection,
-    parse_size,
-)
+from abprop.grammar import parse_latent
 from abprop.inference import KERNELS
 from abprop.kinds import KINDS
 from abprop.learning import InferSettings, ModelSettings, Settings, TrainSettings
 from abprop.likelihoods import LIKELIHOODS
 from abprop.networks import NETWORKS
 from abprop.priors import PRIORS
-
-# Types of values ------------------------------------------------------------------------------
-
-
-def _parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
-    """Keep the value as it is, once its text is known to parse."""
-
-    def check(value: object) -> object:
-        try:
-            parse(str(value))
-        except UserError as error:
-            raise ValueError("must be" + str(error).rpartition("must be")[2]) from None
-        return value
-
-    return BeforeValidator(check)
-
-
-def _one_of(table: Mapping[str, object], *more: str) -> AfterValidator:
-    """A name in a table, or one of some others."""
-
-    def check(text: str) -> str:
-        if text not in (*more, *table):
-            *some, last = map(repr, (*more, *table))
-            raise ValueError(f"must be {', '.join(some)} or {last}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _number_or(word: str) -> BeforeValidator:
-    def check(value: object) -> object:
-        if value == word or (_is_number(value) and 0 < value < float("inf")):
-            return value
-        raise ValueError(f"must be a positive number or '{word}'")
-
-    return BeforeValidator(check)
-
-
-def _unicode(text: str) -> str:
-    """A name with bytes that are no UTF-8 reaches Python as text that no file can hold."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("must be valid Unicode; rename it")
-    return text
-
-
-def _as_text(value: object) -> object:
-    """100 and 64 are typed as numbers where a text is kept."""
-    return str(value) if _is_number(value) else value
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _latent(text: str) -> None:
-    if text != "auto":
-        parse_latent(text)
-
-
-Text = Annotated[str, AfterValidator(_unicode)]
-Latent = Annotated[str, _parsed_by(_latent), BeforeValidator(_as_text)]
-Duration = Annotated[str, _parsed_by(parse_duration), BeforeValidator(_as_text)]
-EverySo = Annotated[str | int, _parsed_by(parse_every)]
-Size = Annotated[str, _parsed_by(parse_size), BeforeValidator(_as_text)]
-Select = Annotated[str, _parsed_by(parse_selection), BeforeValidator(_as_text)]
-Range = Annotated[str, _parsed_by(parse_range)]
-Sigma = Annotated[float | Literal["learned"], _number_or("learned")]
-StepSize = Annotated[float | Literal["adapt"], _number_or("adapt")]
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-
-
-# The recipe -----------------------------------------------------------------------------------
+from abprop.run.values import (
+    Count,
+    Decay,
+    Duration,
+    EverySo,
+    Latent,
+    Positive,
+    Range,
+    Select,
+    Sigma,
+    Size,
+    StepSize,
+    Text,
+    one_of,
+)
 
 
 class _Section(BaseModel):
@@ -114,7 +47,7 @@ class DataKeys(_Section):
     """What is learned from."""
 
     source: Text = _key("", "where the data are: a folder, a zip or a file")
-    kind: Annotated[str, _one_of(KINDS, "auto")] = _key(
+    kind: Annotated[str, one_of(KINDS, "auto")] = _key(
         "auto", f"kind of data: auto (found out and printed), {', '.join(KINDS)}"
     )
     size: Size | None = _key(
@@ -176,7 +109,7 @@ class DataKeys(_Section):
 class ModelKeys(_Section):
     """The generator x = f(z; W), its noise and its prior."""
 
-    network: Annotated[str, _one_of(NETWORKS)] = _key(
+    network: Annotated[str, one_of(NETWORKS)] = _key(
         "conv", "form of f: conv, or linear (factor analysis)"
     )
     latent: Latent = _key("auto", "latent factors: a number, or CxHxW for a map; auto: by kind")
@@ -187,12 +120,12 @@ class ModelKeys(_Section):
     sigma: Sigma | None = _key(
         None, "noise in model units [-1, 1]: a number, or learned; else chosen"
     )
-    prior: Annotated[str, _one_of(PRIORS, "auto")] = _key(
+    prior: Annotated[str, one_of(PRIORS, "auto")] = _key(
         "auto",
         "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), markov (maps whose "
         "cells fit their neighbours); auto: gaussian, markov for textures",
     )
-    likelihood: Annotated[str, _one_of(LIKELIHOODS)] = _key(
+    likelihood: Annotated[str, one_of(LIKELIHOODS)] = _key(
         "gaussian",
         "how data scatter about f(z): gaussian, or spectral (sounds: powers about their variance)",
     )
@@ -211,7 +144,7 @@ class ModelKeys(_Section):
 class InferKeys(_Section):
     """How latents are inferred in each iteration."""
 
-    kernel: Annotated[str, _one_of(KERNELS)] = _key(
+    kernel: Annotated[str, one_of(KERNELS)] = _key(
         "leimkuhler",
         "moves: leimkuhler (averaged noise), langevin (the paper's), mala or hmc (exact), "
         "or gradient (no noise)",

@@ -21,17 +21,9 @@ from abprop.evaluate import Explained, Posterior, explained
 from abprop.kinds import KINDS, Kind
 from abprop.model import Model
 from abprop.residuals import Known
+from abprop.run.reading import OtherShape, load_data, read_alike, read_measured
 from abprop.run.recipe import Recipe, compose
-from abprop.run.split import (
-    OtherShape,
-    Split,
-    listed_back,
-    load_data,
-    read_alike,
-    read_measured,
-    sensor,
-    split,
-)
+from abprop.run.split import Split, listed_back, sensor, split
 from abprop.sources import recognised
 from abprop.spectra import Colour, of_mean
 

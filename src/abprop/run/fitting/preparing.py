@@ -16,6 +16,7 @@ from abprop.run.directory import agreed, check_fits, newest, read_recipe, record
 from abprop.run.fitting.resuming import check_data, check_device, resumed
 from abprop.run.fitting.session import Layers, Progress, Session
 from abprop.run.fitting.sharing import sharded, threads_for
+from abprop.run.reading import load_data
 from abprop.run.recipe import (
     OTHERWISE,
     Recipe,
@@ -23,7 +24,7 @@ from abprop.run.recipe import (
     on_machine,
     settings,
 )
-from abprop.run.split import load_data, resolve, split
+from abprop.run.split import resolve, split
 from abprop.say import counted
 
 
