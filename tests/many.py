@@ -2,11 +2,12 @@
 
     torchrun --standalone --nproc-per-node 4 tests/many.py FOLDER
 
-Learns the same on 1, 2, 3 and 4 processes, and stopped on each and resumed on each.
+Learns the same on 1, 2, 3 and 4 processes, stopped on each and resumed on each, and from more data.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,13 +20,13 @@ from tiny import blobs
 from abprop import distributed
 from abprop.distributed import Group, Shards, exactly
 from abprop.errors import UserError
-from abprop.run import Layers, fit, load
+from abprop.run import Growth, Layers, fit, load
 
 SETS = ("data.kind=images", "model.latent=3", "model.channels=8", "train.batch=20",
         "infer.chunk=16", "infer.steps=2", "run.precision=float32", "run.device=cpu",
         "data.mirror=no", "data.holdout=0.2", "train.scores=2")  # fmt: skip
 ITERATIONS, STOP, MOST = 12, 7, 4
-FAST = (1, 2, 4)
+FAST, GROWN, MORE = (1, 2, 4), (1, 3), 15
 
 
 def plans() -> Iterator[tuple[str, int, int | None]]:
@@ -80,6 +81,18 @@ def agree(group: Group) -> None:
     assert told.told == (group.rank != group.size // 2), told
 
 
+def grow(folder: Path, everyone: Group, groups: dict[int, object]) -> None:
+    """A run whose data change and that learns on, on 1 and on 3 processes."""
+    asked = Layers(None, (f"train.iterations={MORE}",), growth=Growth(others(), None, "3,17"))
+    for w in GROWN:
+        run = folder / f"grown-{w}"
+        if everyone.first:
+            shutil.copytree(folder / "2-then-4", run)
+        dist.barrier()
+        if everyone.rank < w:
+            fit(run, asked, source=signals(), group=Group(everyone.rank, w, groups[w]))
+
+
 def answer(folder: Path, everyone: Group, groups: dict[int, object]) -> None:
     """What a run says of other pictures, asked by 1 and by 3 processes."""
     dist.barrier()
@@ -110,6 +123,7 @@ def main(folder: Path) -> None:
             layers = Layers(None, sets, {"data.source": "<array>"})
             fit(folder / name, layers, source=signals(), stop_at=stop, group=group)
     answer(folder, everyone, groups)
+    grow(folder, everyone, groups)
     dist.barrier()
     dist.destroy_process_group()
 

@@ -3,7 +3,7 @@ import torch
 
 from abprop.errors import AbpropError
 from abprop.inference import State
-from abprop.latents import Latents, Rehearsed, Restarted
+from abprop.latents import Latents, Rehearsed, Restarted, chosen
 from abprop.noise import Noise
 from abprop.priors import Gaussian
 
@@ -82,3 +82,18 @@ def test_a_rehearsed_table_leaves_the_real_one_as_it_is(restarted: bool) -> None
     rehearsed.metric.update(torch.randn(50, 3, 2, 2))
     assert not torch.equal(rehearsed.metric.root, latents.metric.root)
     assert all(torch.equal(v, before[name]) for name, v in latents.tensors().items())
+
+
+def test_chains_of_some_examples_are_taken_on_with_the_metric() -> None:
+    whole, latents = (
+        table(),
+        Latents(torch.tensor([5, 6, 70]), State.begin(torch.zeros(3, 3, 2, 2))),
+    )
+    whole.metric.update(torch.randn(50, 3, 2, 2))
+    ids = torch.tensor([5, 70])
+    latents.adopt(chosen(whole.tensors(), ids), ids)
+    assert torch.equal(latents.z[[0, 2]], whole.z[[1, 3]]) and not latents.z[1].any()
+    assert torch.equal(latents.metric.root, whole.metric.root)
+    again = table()
+    again.adopt(whole.tensors(), whole.ids)
+    assert all(torch.equal(v, again.tensors()[name]) for name, v in whole.tensors().items())

@@ -91,6 +91,21 @@ class Latents:
             else Metric.plain(self.z)
         )
 
+    def adopt(self, tensors: Mapping[str, Tensor], ids: Tensor) -> None:
+        """Take on the chains of some examples, and the metric, from what `load` takes.
+
+        Args:
+            tensors: of these examples alone, here.
+            ids: theirs.
+        """
+        theirs = copy.copy(self)
+        theirs.load(tensors)
+        if len(ids) == len(self):
+            self.state = theirs.state
+        else:
+            self[ids] = theirs.state
+        self.metric = theirs.metric
+
     def to(self, device: torch.device | str) -> Self:
         """The same table on another device."""
         moved = copy.copy(self)

@@ -21,7 +21,7 @@ from tiny import FACES, TEXTURE, TINY, Command, blobs, keys
 
 import abprop.learning.learning as learning_module
 import abprop.run.fitting as fitting
-from abprop import checkpoint
+from abprop import checkpoint, tasks
 from abprop.errors import UserError
 from abprop.inference import State
 from abprop.latents import Rehearsed
@@ -590,13 +590,13 @@ def test_of_many_held_out_examples_some_are_scored(shelf: Path, monkeypatch: pyt
     sets = (*TINY, "model.latent=4", "data.holdout=0.5", "train.iterations=4")
     learning = about_to_learn(shelf / "faces.npy", sets)
     seen: list[int] = []
-    reconstruct = learning_module.reconstruct
+    reconstruct = tasks.reconstruct
 
     def watched(model: Any, y: torch.Tensor, *rest: Any, **named: Any):
         seen.append(len(y))
         return reconstruct(model, y, *rest, **named)
 
-    monkeypatch.setattr(learning_module, "reconstruct", watched)
+    monkeypatch.setattr(tasks, "reconstruct", watched)
     monkeypatch.setattr(learning_module, "SCORED", 8)
     learning.score_heldout()
     assert seen == [8]

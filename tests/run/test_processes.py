@@ -43,9 +43,9 @@ def told(run: Path) -> tuple[int, str, str]:
     return info["iteration"], info["weights_sha256"], info["latents_sha256"]
 
 
-def files(run: Path) -> dict[str, str]:
+def files(run: Path, step: int = many.ITERATIONS) -> dict[str, str]:
     """SHA-256 of every file of the last checkpoint."""
-    found = run / "checkpoints" / checkpoint.step_name(many.ITERATIONS)
+    found = run / "checkpoints" / checkpoint.step_name(step)
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(found.iterdir())}
 
 
@@ -61,6 +61,13 @@ def test_and_the_same_files_byte_by_byte(runs: Path) -> None:
     assert sum(name.startswith("latents-") for name in one) == 16
     for name, _, _ in many.plans():
         assert files(runs / name) == one, name
+
+
+def test_what_comes_and_goes_is_the_same_on_any_number_of_processes(runs: Path) -> None:
+    one, three = (files(runs / f"grown-{w}", many.MORE) for w in many.GROWN)
+    assert one == three
+    grown = load(runs / "grown-3", data=(many.signals(), many.others()), last=True)
+    assert len(grown.signals) == 63 + 41 and grown.evaluate()["n"] == 63 + 41 - 2
 
 
 def test_rows_of_metrics_tell_of_all_processes(runs: Path) -> None:

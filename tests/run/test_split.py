@@ -11,7 +11,7 @@ from abprop.learning import parts as parts_of
 from abprop.learning.batches import Batches, batches, largest_batch
 from abprop.run.recipe import Recipe, settings
 from abprop.run.recipe import compose as recipe_of
-from abprop.run.split import resolve, split
+from abprop.run.split import COPY, resolve, split
 from abprop.sources import read
 
 
@@ -52,7 +52,9 @@ def test_copies_are_further_examples_with_ids_of_their_own() -> None:
     held = {name for name in parts.heldout.names}
     assert held.isdisjoint(parts.train.names[:114])
     first = parts.ids[:114]
-    assert torch.equal(parts.ids.reshape(10, 114) % len(signals), first.expand(10, 114))
+    assert torch.equal(parts.ids.reshape(10, 114) % COPY, first.expand(10, 114))
+    assert torch.equal(parts.ids.reshape(10, 114)[:, 0] // COPY, torch.arange(10))
+    assert parts.ids.max() < 2**32, "a counter of the noise"
 
 
 def test_what_is_held_out_does_not_depend_on_how_it_is_learned() -> None:

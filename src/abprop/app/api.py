@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from abprop import hub
 from abprop.app.progress import on_screen
 from abprop.errors import UserError, unknown
 from abprop.learning import Clock
-from abprop.run import Layers, Progress
+from abprop.run import Growth, Layers, Progress, Session
 from abprop.run import Run as _Run
 from abprop.run import fit as _fit
 from abprop.run import load as _load
@@ -65,6 +65,57 @@ class Run(_Run):
         except (OSError, shutil.Error) as error:
             raise UserError(f"cannot save the run as {target}: {error}") from error
         return target
+
+    def add(
+        self, source: object, *, masks: str | Path | None = None, verbose: bool = True, **short: Any
+    ) -> Run:
+        """Learn from further examples as well; their ids follow those there are.
+
+        Only their chains are new and burn in. Learning goes on if there are iterations left, or
+        with more: `budget="5m"`, `iterations=2000`.
+
+        Args:
+            source: a path or array of examples like those learned from.
+            masks: what is hidden of them, a path.
+            verbose: show progress on stderr.
+            **short: recipe keys without their section, of those that may change.
+
+        Returns:
+            The run as it is then; this one is out of date.
+
+        Raises:
+            UserError: they are not like the others, or this run's data are not at hand.
+        """
+        growth = Growth(source, None if masks is None else str(masks))
+        given = None if isinstance(source, str | Path) else source
+        return self._regrown(growth, [given], verbose, short)
+
+    def forget(self, ids: str | Sequence[int], *, verbose: bool = True, **short: Any) -> Run:
+        """Take examples out: their latents, their copies and older checkpoints go.
+
+        The weights have learned from them, and only a new fit without them undoes that.
+
+        Args:
+            ids: of training or held-out examples, "3,17,42" or numbers.
+            verbose, short: see `add`.
+
+        Returns:
+            The run as it is then; this one is out of date.
+
+        Raises:
+            UserError: there is no such example, or none would be left.
+        """
+        text = ids if isinstance(ids, str) else ",".join(map(str, ids))
+        return self._regrown(Growth(forget=text), [], verbose, short)
+
+    def _regrown(
+        self, growth: Growth, more: list[object], verbose: bool, short: Mapping[str, Any]
+    ) -> Run:
+        places = list(self.source) if isinstance(self.source, tuple) else [self.source]
+        places += [None] * (1 + len(self.recipe.growth.added) - len(places))
+        asked = Layers(None, (), _dotted(short), self.operator, growth)
+        _learned(self.folder, asked, tuple(places), verbose)
+        return load(self.folder, data=tuple(places + more), operator=self.operator)
 
     def export(self, path: str | Path) -> Path:
         """Write the decoder alone, as .onnx or .pt2; see `abprop.export`."""
@@ -150,28 +201,42 @@ def fit(
         UserError: bad data, an unknown key or a bad value; one line saying what to do.
     """
     clock = Clock()
-    overrides = dict(sets or {})
-    for name, value in short.items():
-        if name not in _SHORT:
-            raise unknown("argument", name, _SHORT)
-        overrides[_SHORT[name]] = value
+    overrides = {**(sets or {}), **_dotted(short)}
     named = isinstance(source, str | Path)
     overrides["data.source"] = str(source) if named else "<array>"
     handed = _operators(overrides, measure, operator)
     asked, given = Layers(preset, (), overrides, handed), None if named else source
-    progress = on_screen() if verbose else Progress()
     folder, remove = _folder(run)
     try:
-        session = _fit(folder, asked, source=given, progress=progress, clock=clock)
-        if session.interrupted:
-            remove.detach()  # what was learned can be gone on with
-            raise KeyboardInterrupt(
-                f"saved in {folder} at iteration {session.learning.t} of "
-                f"{session.learning.total}; fit again with run={str(folder)!r} to go on"
-            )
+        session = _learned(folder, asked, given, verbose, clock)
+    except KeyboardInterrupt:
+        remove.detach()  # what was learned can be gone on with
+        raise
+    return load(folder, data=given, operator=handed, device=session.recipe.run.device)
+
+
+def _dotted(short: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe keys without their section, with it."""
+    for name in short:
+        if name not in _SHORT:
+            raise unknown("argument", name, _SHORT)
+    return {_SHORT[name]: value for name, value in short.items()}
+
+
+def _learned(
+    folder: Path, asked: Layers, source: object, verbose: bool, clock: Clock | None = None
+) -> Session:
+    progress = on_screen() if verbose else Progress()
+    try:
+        session = _fit(folder, asked, source=source, progress=progress, clock=clock)
     finally:
         progress.end()
-    return load(folder, data=given, operator=handed, device=session.recipe.run.device)
+    if session.interrupted:
+        raise KeyboardInterrupt(
+            f"saved in {folder} at iteration {session.learning.t} of "
+            f"{session.learning.total}; fit again with run={str(folder)!r} to go on"
+        )
+    return session
 
 
 def _operators(overrides: dict[str, Any], measure: object, operator: object) -> object:

@@ -43,6 +43,15 @@ Measure = Annotated[
 Through = Annotated[
     str | None, typer.Option(help="SOURCE holds y = A x of this matrix (.npy); see data.shape")
 ]
+Data = Annotated[
+    str, typer.Argument(help="a folder, zip or file to learn from; or a run, to go on")
+]
+Add = Annotated[
+    str | None, typer.Option(metavar="NEW_DATA", help="SOURCE is a run: learn from these as well")
+]
+Forget = Annotated[
+    str | None, typer.Option(metavar="IDS", help="SOURCE is a run: take these examples out, 3,17")
+]
 StopAt = Annotated[int | None, typer.Option(min=1, help="save, leave at this iteration")]
 Curves = Annotated[bool, typer.Option("--tensorboard", help="curves in RUN/tensorboard too")]
 
@@ -67,7 +76,7 @@ def _(
     epilog="Example: abprop fit photographs/ --run runs/mine --budget 15m --set model.latent=50"
 )
 def fit(
-    source: Annotated[str, typer.Argument(help="a folder, zip or file to learn from")],
+    source: Data,
     run: Annotated[Path | None, typer.Option(help="run directory; resumes one that exists")] = None,
     preset: Annotated[str | None, typer.Option(help="a preset's name or TOML file")] = None,
     set_: Sets = None,
@@ -75,6 +84,8 @@ def fit(
     hide: Hide = None,
     measure: Measure = None,
     operator: Through = None,
+    add: Add = None,
+    forget: Forget = None,
     budget: Annotated[str | None, typer.Option(help="planned time: 10m, 1h")] = None,
     stop_at: StopAt = None,
     device: Annotated[str | None, typer.Option(help="auto, cuda, mps or cpu")] = None,
@@ -86,15 +97,13 @@ def fit(
     """Learn from SOURCE. Fitting again into the same --run resumes it."""
     share_out(processes)
     from abprop.app.progress import TensorBoard, on_screen
-    from abprop.learning import Clock
-    from abprop.run import Layers
     from abprop.run import fit as learn
 
-    clock = Clock()
-    folder = run or _default_run(source)
+    grows = add is not None or forget is not None
+    folder, data = (run, source) if run else _meant(source, grows)
     flags = {
-        "data.source": source,
-        "data.masks": masks,
+        "data.source": data,
+        "data.masks": None if add else masks,
         "data.hide": hide,
         "data.measure": measure,
         "data.operator": operator,
@@ -102,11 +111,23 @@ def fit(
         "run.device": device,
         "run.precision": precision,
     }
-    asked = Layers(preset, set_ or (), {k: v for k, v in flags.items() if v is not None})
+    asked = _layers(preset, set_, flags, (add, masks if add else None, forget) if grows else None)
     with on_screen() as screen:
         shown = TensorBoard(screen, folder / "tensorboard") if tensorboard else screen
-        session = learn(folder, asked, stop_at=stop_at, progress=shown, clock=clock)
+        session = learn(folder, asked, stop_at=stop_at, progress=shown)
     _ended(folder, session, as_json)
+
+
+def _layers(
+    preset: str | None,
+    sets: list[str] | None,
+    flags: dict[str, str | None],
+    growth: tuple[str | None, ...] | None,
+) -> Any:
+    from abprop.run import Growth, Layers
+
+    given = {key: value for key, value in flags.items() if value is not None}
+    return Layers(preset, sets or (), given, growth=None if growth is None else Growth(*growth))
 
 
 def _ended(folder: Path, session: Any, as_json: bool) -> None:
@@ -126,6 +147,19 @@ def _ended(folder: Path, session: Any, as_json: bool) -> None:
         print_json(load(folder, last=True).info())
 
 
+def _meant(source: str, grows: bool) -> tuple[Path, str | None]:
+    """The run directory, and the data if a run does not say where they are.
+
+    Raises:
+        UserError: only a run can grow, and this is none.
+    """
+    if (Path(source) / "recipe.toml").is_file():
+        return Path(source), None
+    if grows:
+        raise UserError(f"{source} is no run directory; --add and --forget change the data of one")
+    return _default_run(source), source
+
+
 def _default_run(source: str) -> Path:
     name = Path(source.partition(":")[0] if ".npz:" in source else source).stem or "run"
     return Path("runs") / name
@@ -135,14 +169,18 @@ def _again(folder: Path) -> str:
     import shlex
 
     words = sys.argv[1:]
-    if "--run" not in words and not any(w.startswith("--run=") for w in words):
-        words = [*words, "--run", str(folder)]
-    kept = [w for i, w in enumerate(words) if not _stops(words, i)]
+    once = ["--stop-at", "--add", "--forget"]
+    if any(_is(once[1:], word) for word in words):
+        once.append("--masks")  # of what was added
+    kept = [w for i, w in enumerate(words) if not (_is(once, w) or words[max(0, i - 1)] in once)]
+    if not any(_is(["--run"], w) for w in words) and str(folder) not in words:
+        kept += ["--run", str(folder)]
     return shlex.join(["abprop", *kept])
 
 
-def _stops(words: list[str], i: int) -> bool:
-    return words[i].startswith("--stop-at") or (i > 0 and words[i - 1] == "--stop-at")
+def _is(options: list[str], word: str) -> bool:
+    """Whether a word is one of some options, or one with its value."""
+    return word.partition("=")[0] in options
 
 
 def _report(folder: Path, data: object) -> None:

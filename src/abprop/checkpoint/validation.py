@@ -161,7 +161,8 @@ def _meta(meta: Mapping[str, Any]) -> str:
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
         return "data.shape is not a list of positive integers"
-    return _scale(data.get("scale"), shape) or _told(data, shape)
+    wrong = _scale(data.get("scale"), shape) or _told(data, shape)
+    return wrong or _scale(data.get("read", data["scale"]), None, "read")
 
 
 def _told(data: Mapping[str, Any], shape: Sequence[int]) -> str:
@@ -231,20 +232,22 @@ def _names(checkpoint: Checkpoint, ids: int) -> str:
     return f"data.names are {len(names)}, but there are {ids} ids" if len(names) > ids else ""
 
 
-def _scale(scale: Any, shape: Sequence[int]) -> str:
+def _scale(scale: Any, shape: Sequence[int] | None, name: str = "scale") -> str:
+    """What is wrong with a scale of signals of a shape, or of any."""
     if not isinstance(scale, dict) or not {"low", "high", "dtype"} <= scale.keys():
-        return "data.scale is not a table of low, high and dtype"
+        return f"data.{name} is not a table of low, high and dtype"
     if not (_numbers(scale["low"]) and _numbers(scale["high"])):
-        return "data.scale has a low or high that is not finite numbers"
+        return f"data.{name} has a low or high that is not finite numbers"
     if not _ascending(scale["low"], scale["high"], shape):
-        return "data.scale is not a low below a high for each number of a signal"
-    return "" if _dtype(scale["dtype"]) else "data.scale has a dtype that there is not"
+        return f"data.{name} is not a low below a high for each number of a signal"
+    return "" if _dtype(scale["dtype"]) else f"data.{name} has a dtype that there is not"
 
 
-def _ascending(low: Any, high: Any, shape: Sequence[int]) -> bool:
+def _ascending(low: Any, high: Any, shape: Sequence[int] | None) -> bool:
     try:
         low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
-        whole = np.broadcast_shapes(low.shape, high.shape, tuple(shape)) == tuple(shape)
+        size = low.shape if shape is None else tuple(shape)
+        whole = np.broadcast_shapes(low.shape, high.shape, size) == size
     except ValueError:  # ragged, or of other shapes
         return False
     return whole and bool((low < high).all())

@@ -11,6 +11,7 @@ What a rule hides of an example depends on the rule, the seed and the example's 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -117,22 +118,38 @@ _HIDE = {"P": _patches, "S": _single, "M": _block, "C": _clouds}
 # Set aside ------------------------------------------------------------------------------------
 
 
-def set_aside(signals: Signals, share: float, seed: int) -> Signals:
+def set_aside(
+    signals: Signals, share: float, seed: int, sizes: Sequence[int] | None = None
+) -> Signals:
     """About `share` of what was observed becomes ASIDE, as deep as what is hidden.
 
     Discs about random observed places, with radii drawn from the distances between hidden entries
     and the nearest observed ones: what is set aside is as hard to tell as what is hidden. Where
     channels have masks of their own, a disc is in one of them. Cells of a table are set aside one
     by one. Without anything hidden nothing is set aside.
+
+    Args:
+        signals: all of them.
+        share: of what was observed.
+        seed: of the places.
+        sizes: of parts that follow each other, each treated as if it were alone; else all are one.
     """
     if signals.veil is None or not share:
         return signals
     veil = signals.veil.copy()
+    for end, size in zip(np.cumsum(sizes or [len(veil)]), sizes or [len(veil)], strict=True):
+        _put_aside(veil, np.arange(end - size, end), share, Noise(seed, "aside"), signals)
+    return signals.become(signals.values, veil, signals.names)
+
+
+def _put_aside(
+    veil: np.ndarray, part: np.ndarray, share: float, noise: Noise, signals: Signals
+) -> None:
+    """The same for the rows of one part, in place."""
     choose = _cells if signals.dims == 0 else _discs
-    discs = max(_DISCS, _IN_ALL // len(veil))
-    width = signals.shape[0] if signals.dims == 0 else 2 * discs
-    noise, owed = Noise(seed, "aside"), 0.0
-    for rows in np.array_split(np.arange(len(veil)), -(-len(veil) // _ROWS)):
+    discs = max(_DISCS, _IN_ALL // len(part))
+    width, owed = signals.shape[0] if signals.dims == 0 else 2 * discs, 0.0
+    for rows in np.array_split(part, -(-len(part) // _ROWS)):
         observed = veil[rows] == OBSERVED
         counts = observed.reshape(len(rows), -1).sum(1)
         some = (counts > 0) & (counts < observed[0].size)
@@ -144,7 +161,6 @@ def set_aside(signals: Signals, share: float, seed: int) -> Signals:
                 now = choose(observed[i], owed, numbers[i])
                 owed -= now.sum()
                 veil[row] = np.where(now, np.uint8(ASIDE), veil[row])
-    return signals.become(signals.values, veil, signals.names)
 
 
 def _cells(observed: np.ndarray, owed: float, numbers: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def learned(source: object, asked: Layers, say: Say = quiet) -> Run:
     """
     signals = load_data(asked.over(None), source, say)
     recipe = asked.over(KINDS[signals.kind].preset)
-    recipe, observed = resolve(recipe, signals, say, asked.operator)
+    recipe, observed = resolve(recipe, signals, say, operator=asked.operator)
     session = begun(NOWHERE, recipe, signals, observed)
     learning = session.learning
     infer = learning.settings.infer

@@ -286,7 +286,7 @@ def _foretold(
 
 def _ceiling(run: Run, truth: Tensor) -> Tensor:
     """What PCA makes of the complete signals: it was fitted to complete ones too."""
-    train = run.signals.batch(np.arange(len(run.names)))[0].numpy()
+    train = run.given().batch(np.arange(len(run.names)))[0].numpy()
     return baselines.baseline(CEILING, train, truth.numpy(), _d(run))
 
 

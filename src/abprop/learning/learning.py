@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from abprop import machine, starts
+from abprop import machine, starts, tasks
 from abprop.alternate import Step, alternate
 from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
@@ -22,11 +22,11 @@ from abprop.learning.batches import batches, largest_batch
 from abprop.learning.events import Event, Events
 from abprop.learning.settings import Settings
 from abprop.noise import Noise
-from abprop.tasks import CANDIDATES, mean_square, reconstruct, spread
 
 SCORED = 200  # held-out examples that are scored, at most
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
+BURNED = 512  # examples that burn in together
 WATCHED = 16  # examples whose chains are diagnosed
 WATCHED_STEPS = 5  # of a diagnosed visit, where those of learning are shorter
 
@@ -183,13 +183,12 @@ class Learning:
         shards = self.shards.of(len(rows))
         chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
         ids, y, A, _ = self.heldout.batch(rows[shards.rows], self.device)
-        # Starts: what the prior draws, for no process knows all chains.
-        some = Noise(self.settings.seed, "starts").at(torch.arange(CANDIDATES))
-        known = model.prior.draw_each(some).to(self.latents.z)
-        x, z = reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
-        mse, keyed = mean_square(A(x) - y, A, shards.every()), noise.at(ids, self.t)
-        metric, whole = self.latents.metric, shards.every()
-        return Score(self.t, mse, spread(model, y, A, z, metric, keyed, chunk=chunk, whole=whole))
+        known = self._some_draws()
+        x, z = tasks.reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
+        mse, keyed = tasks.mean_square(A(x) - y, A, shards.every()), noise.at(ids, self.t)
+        there = (self.latents.metric, keyed)
+        spread = tasks.spread(model, y, A, z, *there, chunk=chunk, whole=shards.every())
+        return Score(self.t, mse, spread)
 
     def diagnose(self) -> Health:
         """Whether the chains of some examples mix, with W as it is now; they themselves stay."""
@@ -287,7 +286,7 @@ class Learning:
             latents["latents-00000"] |= self.latents.shared()
         return {
             "network": dict(self.model.state_dict()),
-            "optimizer": _flatten(self.optimizer),
+            "optimizer": parts.optimizer_tensors(self.optimizer),
             **latents,
         }
 
@@ -297,30 +296,50 @@ class Learning:
         Raises:
             UserError: the tensors are those of another model or other data.
         """
-        table = joined([tensors[name] for name in sorted(tensors) if name.startswith("latents-")])
-        if not torch.equal(table["ids"], self.train.ids):
+        if not torch.equal(_table(tensors)["ids"], self.train.ids):
             raise UserError("the checkpoint's examples are not this run's; is the data changed?")
-        rows = chosen(table, self.latents.ids.cpu())
-        self.latents.load({k: v.to(self.device) for k, v in rows.items()})
+        self.adopt(tensors, t)
+
+    def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> Tensor:
+        """Back to what was there at iteration t, of examples that may have come and gone since.
+
+        Returns:
+            Ids of those here that came: nothing is known of them.
+        """
+        table, here = _table(tensors), self.latents.ids.cpu()
+        known = torch.isin(here, table["ids"])
+        rows = chosen(table, here[known])
+        self.latents.adopt({k: v.to(self.device) for k, v in rows.items()}, here[known])
         self.restore_weights(tensors, t)
+        return here[~known]
+
+    def burn_in(self, ids: Tensor) -> None:
+        """Bring the chains of examples that came to where their posteriors are, W held still."""
+        table, settings = self.latents, self.settings
+        if not len(ids) or settings.infer.visits == "restarted":  # whose every visit burns in
+            return
+        for rows in torch.searchsorted(self.train.ids, ids).split(BURNED):
+            batch = self.train.batch(rows, self.device)
+            ids_, y, A, chain = batch.spread(table.chains)
+            noise = Noise(settings.seed, "langevin").at(ids_, chain=chain)
+            table[batch.ids] = tasks.settled(
+                self.model, y, A, table[batch.ids], self.kernel, table.metric, noise,
+                known=self._some_draws(), chunk=self.chunk,
+            )  # fmt: skip
+
+    def _some_draws(self) -> Tensor:
+        """Starts: what the prior draws, for no process knows all chains."""
+        some = Noise(self.settings.seed, "starts").at(torch.arange(tasks.CANDIDATES))
+        return self.model.prior.draw_each(some).to(self.latents.z)
 
     def restore_weights(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
         """The same of all but the chains."""
         self.model.load_state_dict(dict(tensors["network"]))
         self.optimizer = parts.make_optimizer(self.settings, self.model)
-        _unflatten(self.optimizer, tensors["optimizer"])
+        parts.load_optimizer(self.optimizer, tensors["optimizer"])
         self.t = t
 
 
-def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    states = optimizer.state_dict()["state"]
-    return {f"{i}.{name}": v for i, state in states.items() for name, v in state.items()}
-
-
-def _unflatten(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = value.clone()
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+def _table(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The latents of all shards."""
+    return joined([tensors[name] for name in sorted(tensors) if name.startswith("latents-")])

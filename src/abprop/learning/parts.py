@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -172,6 +173,22 @@ def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:
         betas=(train.beta1, train.beta2),
         weight_decay=train.weight_decay,
     )
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Its moments, by "NUMBER.NAME"."""
+    states = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": v for i, state in states.items() for name, v in state.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Moments as `optimizer_tensors` gave them."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value.clone()
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def rate(settings: Settings, t: int, total: int) -> float:

@@ -2,6 +2,6 @@
 
 from abprop.run.directory import load
 from abprop.run.fitted import Run
-from abprop.run.fitting import Layers, Progress, Session, fit
+from abprop.run.fitting import Growth, Layers, Progress, Session, fit
 
-__all__ = ["Layers", "Progress", "Run", "Session", "fit", "load"]
+__all__ = ["Growth", "Layers", "Progress", "Run", "Session", "fit", "load"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from abprop.run.recipe import (
     said,
     settings,
 )
+from abprop.run.split import COPY
 from abprop.say import Say
 
 
@@ -65,6 +67,24 @@ def recorded(recipe: Recipe, meta: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
+def as_grown(recipe: Recipe, found: checkpoint.Checkpoint) -> Recipe:
+    """The recipe with what a checkpoint says of its data: there it is written first what was
+    added and forgotten.
+
+    Raises:
+        UserError: it says what no recipe can.
+    """
+    saved = found.meta.get("recipe")
+    growth = saved.get("growth") if isinstance(saved, Mapping) else None
+    nested = recipe.model_dump()
+    if not isinstance(saved, Mapping) or growth in (None, nested["growth"]):
+        return recipe
+    data = saved.get("data", {})
+    nested |= {"growth": growth, "distributed": saved.get("distributed", {})}
+    nested["data"] |= {"fingerprint": data.get("fingerprint", "")}
+    return compose(nested)
+
+
 def agreed(recipe: Recipe, found: checkpoint.Checkpoint) -> Recipe:
     """The recipe that a checkpoint was learned by, if the one in recipe.toml says the same.
 
@@ -74,7 +94,7 @@ def agreed(recipe: Recipe, found: checkpoint.Checkpoint) -> Recipe:
         UserError: the file says something else.
     """
     saved = found.meta.get("recipe")
-    return recipe if not isinstance(saved, Mapping) else _edited(saved, recipe)
+    return recipe if not isinstance(saved, Mapping) else _edited(saved, as_grown(recipe, found))
 
 
 def _edited(saved: Mapping[str, Any], recipe: Recipe) -> Recipe:
@@ -153,7 +173,23 @@ def newest(folder: Path, say: Say) -> checkpoint.Checkpoint | None:
     Raises:
         CheckpointError: there are some, and none is good.
     """
-    return checkpoint.latest(folder / "checkpoints", say)
+    found = checkpoint.latest(folder / "checkpoints", say)
+    return None if found is None else _numbered(found)
+
+
+def _numbered(found: checkpoint.Checkpoint) -> checkpoint.Checkpoint:
+    """With ids as they are now: earlier versions gave id + k N to the k-th copy of N examples."""
+    data = found.meta.get("data", {})
+    n, kind = data.get("examples"), KINDS.get(data.get("kind"))
+    if "read" in data or not isinstance(n, int) or n < 1 or kind is None or kind.cuts:
+        return found
+    tensors = {
+        name: {**group, "ids": group["ids"] % n + group["ids"] // n * COPY}
+        if checkpoint.shard(name)
+        else group
+        for name, group in found.tensors.items()
+    }
+    return replace(found, tensors=tensors)
 
 
 def best(folder: Path, newest: checkpoint.Checkpoint, say: Say) -> checkpoint.Checkpoint:
@@ -162,7 +198,7 @@ def best(folder: Path, newest: checkpoint.Checkpoint, say: Say) -> checkpoint.Ch
     if step == newest.step or step not in checkpoint.steps(folder / "checkpoints"):
         return newest
     try:
-        return checkpoint.load(checkpoint.path_of(folder / "checkpoints", step))
+        return _numbered(checkpoint.load(checkpoint.path_of(folder / "checkpoints", step)))
     except checkpoint.CheckpointError as error:
         say(f"skipped the checkpoint at step {step}: {error}")
         return newest
@@ -181,7 +217,8 @@ def load(
 
     Args:
         folder: the run directory.
-        data: where its data are now, if not where the recipe says; or what was read of them.
+        data: where its data are now, if not where the recipe says; a tuple: the first source, and
+            what was added to it; or what was read of them.
         operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.
@@ -202,7 +239,8 @@ def load(
     agreed(recipe, found)
     # Threads that wait for a processor crawl; those of a larger machine would.
     machine.set_threads(min(recipe.run.threads, machine.cores()))
-    run = _fitted(folder, recipe, found if last else best(folder, found, say), where, data)
+    found = found if last else best(folder, found, say)
+    run = _fitted(folder, as_grown(recipe, found), found, where, data)
     run.operator = operator
     return run
 

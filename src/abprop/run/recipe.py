@@ -102,7 +102,7 @@ def _scalar(key: str, text: str) -> Any:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    scalar = parsed.keys() == {"value"} and isinstance(parsed["value"], str | int | float)
+    scalar = parsed.keys() == {"value"} and isinstance(parsed["value"], str | int | float | list)
     return parsed["value"] if scalar else text
 
 
@@ -214,6 +214,8 @@ def dumps(recipe: Recipe) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, str):  # JSON's text is TOML's, but for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
     return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 

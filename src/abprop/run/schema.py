@@ -205,6 +205,17 @@ class DistributedKeys(_Section):
     )
 
 
+class GrowthKeys(_Section):
+    """What became of the data after the first fit."""
+
+    added: list[Text] = _key([], "sources that were added, in their order; written by fit --add")
+    masks: list[Text] = _key([], "what is hidden of each of these; empty: nothing")
+    sizes: list[Positive] = _key([], "examples of the first source and of each of these")
+    forgotten: Select | None = _key(
+        None, "ids of examples that were taken out again; written by fit --forget"
+    )
+
+
 class RunKeys(_Section):
     """What it runs on."""
 
@@ -233,6 +244,7 @@ class Recipe(_Section):
     train: TrainKeys = TrainKeys()
     checkpoint: CheckpointKeys = CheckpointKeys()
     distributed: DistributedKeys = DistributedKeys()
+    growth: GrowthKeys = GrowthKeys()
     run: RunKeys = RunKeys()
 
 
@@ -247,6 +259,8 @@ def _all_keys(section: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[t
 def takes_text_only(key: str) -> bool:
     """Whether what is typed for a key is a text even where it looks like a number."""
     kind = KEYS[key].annotation
+    if get_origin(kind) is list:
+        return False
     kinds = [get_args(k)[0] if get_origin(k) is Annotated else k for k in get_args(kind) or [kind]]
     return str in kinds and int not in kinds
 

@@ -19,12 +19,14 @@ from abprop.likelihoods import spread
 from abprop.measures import windows
 from abprop.noise import Noise
 from abprop.residuals import Known
+from abprop.run.reading import forgotten
 from abprop.run.recipe import Recipe, compose, flat
 from abprop.say import Say, quiet
 from abprop.sources import recognised
 from abprop.spectra import Colour
 
 GIVEN = "<operator>"  # in a recipe: it was given in Python, and no recipe can hold it
+COPY = 2**28  # from the id of an example to that of its first copy: ids are below 2^32
 OVERLAP = 0.5  # frames overlap by half, so each tells half as much
 
 
@@ -70,25 +72,30 @@ def sensor(
 
 
 def resolve(
-    recipe: Recipe, signals: Signals, say: Say = quiet, operator: object = None
+    recipe: Recipe,
+    signals: Signals,
+    say: Say = quiet,
+    colour: Colour | None = None,
+    known: Known | None = None,
+    operator: object = None,
 ) -> tuple[Recipe, Sensor]:
     """The recipe with every `auto` decided by looking at the data, and how it observes them.
 
     Args:
-        recipe, signals, operator: see `sensor`.
+        recipe, signals, colour, known, operator: see `sensor`.
         say: told what was tried.
     """
     choices: dict[str, Any] = {"data.kind": signals.kind}
     if not recipe.data.fingerprint:
         choices["data.fingerprint"] = signals.fingerprint
     recipe = _windowed(recipe, signals, say)
-    observed = sensor(recipe, signals, operator=operator)
+    observed = sensor(recipe, signals, colour, known, operator)
     choices["data.complete"] = _completes(recipe, observed)
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
     choices |= KINDS[seen.kind].choices(flat(recipe), examples)
-    known = recipe.model.likelihood == "spectral" and recipe.model.sigma is None
-    if observed.colour is not None and known:
+    spectral = recipe.model.likelihood == "spectral" and recipe.model.sigma is None
+    if observed.colour is not None and spectral:
         choices["model.sigma"] = round(spread(OVERLAP * max(1, observed.colour.rank)), 6)
     if recipe.model.channels is None and "model.channels" not in choices:
         # The coarsest layer has 256 channels whatever the size: 32 at the finest for 64 pixels.
@@ -128,7 +135,7 @@ class Split:
 
     Attributes:
         train: what to learn from; the first `originals` are no copies.
-        ids: their ids, ascending int64: id + k N for the k-th copy of an example.
+        ids: their ids, ascending int64: id + k COPY for the k-th copy of an example.
         originals: how many are no copies.
         heldout: only scored, or None.
         sensor: how they were observed.
@@ -175,23 +182,36 @@ def split(recipe: Recipe, signals: Signals, observed: Sensor | None = None) -> S
     data, observed = recipe.data, observed or sensor(recipe, signals)
     seen = observed.learned_from(signals)
     if data.aside:
-        seen = set_aside(seen, data.aside, recipe.seed)
+        seen = set_aside(seen, data.aside, recipe.seed, recipe.growth.sizes)
     kind = KINDS[seen.kind]
     if kind.cuts:
         train = kind.views(seen, flat(recipe))
         cut = replace(observed, shape=train.shape)
         return Split(train, torch.arange(len(train)), len(train), None, cut)
-    n, away = len(seen), round(len(seen) * data.holdout)
-    order = Noise(recipe.seed, "holdout").permutation(n)
-    kept, held = order[away:].sort().values, order[:away].sort().values
+    kept, held = _held_out(recipe, len(seen))
     train = whole(seen, kept)
     if data.mirror == "yes":
         train = mirrored(train)
     if data.shift:
         train = shifted(train, data.shift)
     copies = len(train) // len(kept)
-    ids = (kept[None] + n * torch.arange(copies)[:, None]).flatten()
-    return Split(train, ids, len(kept), whole(seen, held) if away else None, observed)
+    ids = (kept[None] + COPY * torch.arange(copies)[:, None]).flatten()
+    return Split(train, ids, len(kept), whole(seen, held) if len(held) else None, observed)
+
+
+def _held_out(recipe: Recipe, n: int) -> tuple[Tensor, Tensor]:
+    """Ids to learn from and to hold out, ascending; of each source a share of its own."""
+    gone, kept, held, begin = forgotten(recipe), list[Tensor](), list[Tensor](), 0
+    for part, size in enumerate(recipe.growth.sizes or [n]):
+        order = begin + Noise(recipe.seed, "holdout").permutation(size, which=part)
+        away, begin = round(size * recipe.data.holdout), begin + size
+        kept.append(order[away:])
+        held.append(order[:away])
+    ids = (torch.cat(part).sort().values for part in (kept, held))
+    left, out = (v[~torch.isin(v, torch.tensor(gone, dtype=v.dtype))] for v in ids)
+    if not len(left):
+        raise UserError("nothing is left to learn from; keep some of the examples")
+    return left, out
 
 
 # What a run remembers of its data --------------------------------------------------------------
@@ -208,6 +228,8 @@ def summary(split: Split, signals: Signals) -> dict[str, Any]:
         "places": None if split.places is None else split.places.tolist(),
         "about": dict(signals.about),
         "sensed": split.sensor.told,
+        # What was read has one of its own where learning sees something else.
+        "read": _listed(signals.scale),
     }
 
 

@@ -18,6 +18,7 @@ from abprop.tasks.explaining import (
     spread,
 )
 from abprop.tasks.filming import MOTIONS, moved
+from abprop.tasks.settling import settled
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "recover",
     "recover_measured",
     "sample",
+    "settled",
     "seamless",
     "sheet",
     "slerp",

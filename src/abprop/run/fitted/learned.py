@@ -21,7 +21,7 @@ from abprop.evaluate import Explained, Posterior, explained
 from abprop.kinds import KINDS, Kind
 from abprop.model import Model
 from abprop.residuals import Known
-from abprop.run.reading import OtherShape, load_data, read_alike, read_measured
+from abprop.run.reading import OtherShape, forgotten, load_data, read_alike, read_measured
 from abprop.run.recipe import Recipe, compose
 from abprop.run.split import Split, listed_back, sensor, split
 from abprop.sources import recognised
@@ -44,7 +44,8 @@ class Learned:
         ids, z: the training examples' ids and latents (of `model`), rows in id order; the first
             `len(meta["data"]["names"])` are the originals, copies follow.
         states: the same latents of `learned`.
-        source: where the data are now, if not where the recipe says; or what was read of them.
+        source: where the data are now, if not where the recipe says, see `load_data`; or what was
+            read of them.
         colour: of a sound that was learned by the variance of its bands.
         known: what measurements said of the signals, if they were learned from as completed.
         operator: through which it was learned, if that was given in Python.
@@ -68,7 +69,7 @@ class Learned:
     group: Group = ALONE
     _signals: Signals | None = field(default=None, repr=False)
     _split: Split | None = field(default=None, repr=False)
-    _cut: Signals | None = field(default=None, repr=False)
+    _own: Signals | None = field(default=None, repr=False)
     _posteriors: dict[str, list[Posterior]] = field(default_factory=dict, repr=False)
 
     @property
@@ -117,7 +118,8 @@ class Learned:
             raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
         try:
             known = self.source if isinstance(self.source, Signals) else None
-            signals = known or load_data(self.recipe, self.source)
+            read_in = listed_back(self.meta["data"].get("read", self.meta["data"]["scale"]))
+            signals = known or load_data(self.recipe, self.source, scale=read_in)
         except UserError as error:
             raise UserError(f"{error}; or {mend}") from error
         if signals.fingerprint != self.recipe.data.fingerprint:
@@ -267,11 +269,14 @@ class Learned:
 
     def _own_signals(self) -> Signals:
         """The training data without copies; what was cut from one source as it was cut."""
-        if not self.kind.cuts:
-            return self.signals
-        if self._cut is None:
-            self._cut = self.split.train.stored()
-        return self._cut
+        if self._own is None:
+            if self.kind.cuts:
+                self._own = self.split.train.stored()
+            else:
+                gone = forgotten(self.recipe)
+                left = np.setdiff1d(np.arange(len(self.signals)), gone)
+                self._own = self.signals.take(left) if gone else self.signals
+        return self._own
 
     def explained(self, signals: Signals) -> Iterator[Explained]:
         """f(z) of signals that were read, block by block, in model units; z kept or inferred."""
@@ -296,6 +301,13 @@ class Learned:
 
     def _rows_of(self, signals: Signals) -> dict[int, int]:
         """Rows of `signals` that were learned from -> their rows in the table of latents."""
-        if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
-            return {int(id_): row for row, id_ in enumerate(self.ids[: len(self.names)])}
-        return {row: row for row in range(len(signals))} if signals is self._cut else {}
+        if self.kind.cuts:
+            return {row: row for row in range(len(signals))} if signals is self._own else {}
+        gone = forgotten(self.recipe)
+        if signals is not self._own and (
+            gone or signals.fingerprint != self.recipe.data.fingerprint
+        ):
+            return {}
+        ids = self.ids[: len(self.names)].cpu().numpy()
+        places = ids - np.searchsorted(gone, ids)  # where the forgotten are left out
+        return {int(place): row for row, place in enumerate(places)}

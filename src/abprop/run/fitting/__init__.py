@@ -2,6 +2,6 @@
 
 from abprop.run.fitting.loop import fit
 from abprop.run.fitting.preparing import begun
-from abprop.run.fitting.session import Layers, Progress, Session
+from abprop.run.fitting.session import Growth, Layers, Progress, Session
 
-__all__ = ["Layers", "Progress", "Session", "begun", "fit"]
+__all__ = ["Growth", "Layers", "Progress", "Session", "begun", "fit"]

@@ -59,6 +59,8 @@ def fit(
     with _held(folder, group):
         session = prepared(folder, asked, source, progress, group)
         _plan(session, clock, progress)
+        if session.grown:  # no checkpoint is of these data yet, and none may be of the old ones
+            _save_grown(session, progress)
         with group.agreed():
             if group.first:
                 checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))
@@ -135,6 +137,17 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
         journal.event(Event("stopped", "told to stop; saved"))
     elif over and learning.t < stop:
         journal.event(Event("over", "stopped at 1.25 times the budget, and saved"))
+
+
+def _save_grown(session: Session, progress: Progress) -> None:
+    """The only checkpoint is of the data as they are now; what became of them is told."""
+    learning, folder = session.learning, session.folder
+    Saver(folder, session.recipe, learning, session.split, session.signals).save()
+    if learning.shards.group.first:
+        checkpoint.prune(folder / "checkpoints", {learning.t})
+    journal = Journal(session, progress)
+    for event in session.grown:
+        journal.event(event)
 
 
 def _save(saver: Saver, journal: Journal, ending: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from abprop.data import Signals
 from abprop.learning import Learning
+from abprop.learning.events import Event
 from abprop.run.recipe import (
     Recipe,
     compose,
@@ -48,6 +49,7 @@ class Session:
         split: what it learns from.
         signals: all that were read.
         interrupted: whether Ctrl-C or SIGTERM ended it.
+        grown: what became of its data just now.
     """
 
     folder: Path
@@ -56,19 +58,37 @@ class Session:
     split: Split
     signals: Signals
     interrupted: bool = False
+    grown: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What shall become of the data that a run learns from.
+
+    Attributes:
+        add: a source, or an array, whose examples are appended; None: nothing.
+        masks: what is hidden of them.
+        forget: ids of examples to take out, "3,17,42"; None: none.
+    """
+
+    add: object = None
+    masks: str | None = None
+    forget: str | None = None
 
 
 @dataclass(frozen=True)
 class Layers:
     """What a caller asks of a recipe; that of a run, or the defaults, lie below.
 
-    `operator` is what was measured by, where that was given in Python and no recipe can hold it.
+    `operator` is what was measured by, where that was given in Python and no recipe can hold it;
+    `growth` what shall change of the data.
     """
 
     preset: str | Path | None = None
     sets: Sequence[str] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     operator: object = None
+    growth: Growth | None = None
 
     def over(self, base: Recipe | Mapping[str, Any] | str | None) -> Recipe:
         """The recipe asked for: over that of a run, or over what suits a kind of data."""
@@ -86,3 +106,8 @@ class Layers:
         if moved and recipe.run.forms == run.run.forms:  # they were the fastest elsewhere
             recipe = on_machine(recipe, forms="auto")
         return recipe
+
+    def asks(self, key: str) -> bool:
+        """Whether a key was given, and not only left as it is."""
+        typed = any(text.partition("=")[0].strip() == key for text in self.sets)
+        return typed or self.overrides.get(key) is not None

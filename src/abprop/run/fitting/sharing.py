@@ -36,6 +36,16 @@ def sharded(recipe: Recipe, n: int, group: Group) -> Recipe:
     return recipe
 
 
+def cut_anew(recipe: Recipe, n: int) -> Recipe:
+    """The recipe with its shards as they are, if they suit so many examples; else others."""
+    try:
+        check_shards(n, recipe.train.batch, int(recipe.distributed.shards))
+    except UserError:
+        other: dict[str, Any] = {"distributed.shards": shard_count(n, recipe.train.batch)}
+        return compose(recipe, **other)
+    return recipe
+
+
 def threads_for(recipe: Recipe) -> int:
     """Processor threads of this process; 0: as many as there are, or as it was told."""
     if recipe.distributed.reduce == "exact":  # more would round otherwise
