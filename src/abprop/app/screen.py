@@ -70,7 +70,10 @@ def show_compared(found: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    keys, signs = found.keys, {"best": "* ", "tie": "≈ ", "": ""}
+    from abprop.report.comparing.columns import foremost
+
+    keys, signs = foremost(found.groups), {"best": "* ", "tie": "≈ ", "": ""}
+    left_out = len(found.keys) - len(keys)
     table = Table(box=None)
     titles = ["", "runs", *(key for key, _ in keys), *(c.column.title for c in found.columns)]
     for i, title in enumerate(titles):
@@ -86,6 +89,8 @@ def show_compared(found: Comparison) -> None:
         print("* best; ≈ not to be told from it: mean ± standard deviation of the two meet")
     for note in found.notes:
         print(shown(note))
+    if left_out:
+        print(f"{counted(left_out, 'more key differs', 'more keys differ')}; the page has them all")
 
 
 def show_bench(result: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ class Comparison:
     @property
     def keys(self) -> list[tuple[str, list[str]]]:
         """The recipe keys in which groups differ, with each group's value in words."""
-        return columns.chosen(self.groups)
+        return columns.differences(self.groups)
 
     @property
     def table(self) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ class Column(NamedTuple):
 
 ON = "on_"  # before what was evaluated on named signals
 HELD_OUT = "heldout_"
+SECTIONS = ("model", "infer", "train", "data")
+MOST_KEYS = 6
 
 COLUMNS = (
     Column("on_mse", "mse on SOURCE", "less"),
@@ -104,13 +106,20 @@ def ranked(groups: Sequence[Group]) -> list[Group]:
     return list(groups)
 
 
-def chosen(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
     """The keys in which groups differ, each with what each group has, in words."""
     return [(key, [_word(group.keys[key]) for group in groups]) for key in differing(groups)]
 
 
+def foremost(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
+    """Those of them that a table has room for: of the model first, of the data last."""
+    every = differences(groups)
+    order = sorted(every, key=lambda pair: SECTIONS.index(pair[0].partition(".")[0]))
+    return [pair for pair in every if pair in order[:MOST_KEYS]]
+
+
 def _word(value: object) -> str:
     if value is None:
-        return "chosen"
+        return "–"
     text = str(value)
     return f"{text[:8]}…" if len(text) == 64 and text.isalnum() else text

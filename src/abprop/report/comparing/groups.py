@@ -41,9 +41,9 @@ def essence(recipe: Recipe) -> dict[str, Any]:
     }
     train, source = recipe.train, recipe.data.source
     if train.budget:
-        keys |= dict.fromkeys(PLANNED)
+        keys |= dict.fromkeys(PLANNED, "planned")
     if train.iterations and recipe.infer.wait in (int(WAIT * train.iterations), MAP_WAIT):
-        keys["infer.wait"] = None  # chosen
+        keys["infer.wait"] = "chosen"
     if (recipe.data.operator or "").endswith(".npy"):
         keys["data.operator"] = "a matrix"
     if recipe.data.hide and source not in ("", "<array>"):

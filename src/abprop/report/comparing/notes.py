@@ -55,8 +55,8 @@ def _unlike(groups: Sequence[Group]) -> Iterator[str]:
     keys = unlike(groups)
     if keys:
         yield (
-            f"The data differ ({', '.join(keys)}): held-out errors are of other signals, so they "
-            "are not comparable and none is marked."
+            f"The data differ ({', '.join(keys)}), so held-out errors are not comparable and none "
+            "of them is marked."
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from abprop.errors import UserError
-from abprop.report.comparing.columns import Numbers, chosen
+from abprop.report.comparing.columns import Numbers, differences, foremost
 from abprop.report.comparing.groups import Group
 from abprop.report.comparing.one import One
 from abprop.report.curves import Curve, Point
@@ -17,6 +17,7 @@ from abprop.run.recipe import KEYS
 from abprop.say import counted, quiet
 
 MOST = 12  # groups that are shown in pictures
+NARROW = 5  # groups beside which there is room for what a key means
 GAP = (math.nan, math.nan)  # between the lines of two seeds
 SIGNS = {"best": "", "tie": "≈ ", "": ""}
 READING = (
@@ -65,7 +66,7 @@ def _reconstructions(shown: Sequence[tuple[str, One]]) -> tuple[list[Figure], li
 
 
 def _table(groups: Sequence[Group], numbers: Sequence[Numbers]) -> Table:
-    keys = chosen(groups)
+    keys = foremost(groups)
     header = ["", "runs", *(key for key, _ in keys), *(one.column.title for one in numbers)]
     rows = [
         [
@@ -90,10 +91,10 @@ def _cell(numbers: Numbers, row: int) -> Cell:
 
 def _differences(groups: Sequence[Group]) -> Iterator[Table]:
     """What differs in the recipes, and what it means."""
-    keys = chosen(groups)
+    keys, narrow = differences(groups), len(groups) <= NARROW
     if keys:
-        header = ["key", *(group.name for group in groups), "meaning"]
-        rows = [[key, *words, KEYS[key].description or ""] for key, words in keys]
+        header = ["key", *(group.name for group in groups), *(["meaning"] if narrow else [])]
+        rows = [[key, *words, KEYS[key].description or ""][: len(header)] for key, words in keys]
         yield Table("What differs in the recipes", header, rows)
 
 
