@@ -36,6 +36,15 @@ def test_many_differing_keys_are_counted(
     assert done.code == 0 and "more keys differ; the page has them all" in done.out
 
 
+def test_a_folders_name_commands_no_terminal(
+    faces: Path, plane: Path, tmp_path: Path, abprop: Command
+):
+    nasty = Path(shutil.copytree(faces, tmp_path / "[red]<b>\x1b[2J\u202e"))
+    done = abprop("compare", nasty, plane, "-o", tmp_path / "a.html")
+    assert done.code == 0 and "[red]<b>?[2J?" in done.out
+    assert (done.out + done.err).replace("\n", "").isprintable()
+
+
 CASES = {
     "one": (("faces",), "needs two runs or more, not 1"),
     "twice": (("faces", "faces"), "named twice"),

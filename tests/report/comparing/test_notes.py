@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from made_up import one
+from dataclasses import replace
+
+from made_up import UNITS, one
 
 from abprop.report.comparing.columns import filled, ranked
 from abprop.report.comparing.groups import grouped
@@ -46,6 +48,13 @@ def test_data_that_differ():
     told = said(*seeds("a", 0.1), *seeds("b", 0.2, data__fingerprint="0" * 64))
     assert "The data differ (data.fingerprint), so held-out errors are not comparable" in told
     assert "Best" not in told
+
+
+def test_signals_in_other_units():
+    one_, other = one("r/a", {"on_mse": 0.1}), one("r/b", {"on_mse": 0.2}, model__latent="3")
+    assert "Best by mse on SOURCE: a" in said(one_, other)
+    told = said(one_, replace(other, units=("images", (1, 4, 4), UNITS[2])))
+    assert "other sizes or units" in told and "Best" not in told
 
 
 def test_runs_that_have_not_ended_and_chains_that_do_not_mix():

@@ -26,7 +26,7 @@ class Column(NamedTuple):
 
 ON = "on_"  # before what was evaluated on named signals
 HELD_OUT = "heldout_"
-SECTIONS = ("model", "infer", "train", "data")
+FOREMOST = {"model": 0, "infer": 1, "train": 2}  # sections; what is not named comes after
 MOST_KEYS = 6
 
 COLUMNS = (
@@ -114,7 +114,7 @@ def differences(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
 def foremost(groups: Sequence[Group]) -> list[tuple[str, list[str]]]:
     """Those of them that a table has room for: of the model first, of the data last."""
     every = differences(groups)
-    order = sorted(every, key=lambda pair: SECTIONS.index(pair[0].partition(".")[0]))
+    order = sorted(every, key=lambda pair: FOREMOST.get(pair[0].partition(".")[0], 3))
     return [pair for pair in every if pair in order[:MOST_KEYS]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from abprop.diagnostics import GOOD_RHAT
-from abprop.report.comparing.columns import HELD_OUT, Numbers
+from abprop.report.comparing.columns import HELD_OUT, ON, Numbers, comparable
 from abprop.report.comparing.groups import Group, unlike
 from abprop.report.comparing.spread import Spread
 from abprop.say import counted
@@ -20,7 +20,7 @@ def notes(groups: Sequence[Group], numbers: Sequence[Numbers]) -> list[str]:
         groups: as they stand, best first.
         numbers: their columns.
     """
-    said = [*_verdict(groups, numbers), *_unlike(groups), *_alone(groups)]
+    said = [*_verdict(groups, numbers), *_unlike(groups, numbers), *_alone(groups)]
     return [*said, *_held_out(groups, numbers), *_unfinished(groups), *_stuck(groups)]
 
 
@@ -51,7 +51,10 @@ def _next(best: Spread, group: Group, one: Spread) -> str:
     return f" Next: {group.name}, {much}{why}."
 
 
-def _unlike(groups: Sequence[Group]) -> Iterator[str]:
+def _unlike(groups: Sequence[Group], numbers: Sequence[Numbers]) -> Iterator[str]:
+    named = [one.column for one in numbers if one.column.key.startswith(ON)]
+    if any(not comparable(groups, column) for column in named):
+        yield "Runs see SOURCE in other sizes or units, so their errors on it are not comparable."
     keys = unlike(groups)
     if keys:
         yield (
