@@ -84,12 +84,14 @@ class Table:
 
     Attributes:
         caption: what to know of it, in a sentence or two.
+        dense: whether it is set small, for many columns.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str | float | Cell]]
     caption: str = ""
+    dense: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _parts(page: Page, curves: Sequence[str], sources: Sequence[str]) -> Iterato
     yield _wrapped('<dl class="facts">', facts, "</dl>")
     notes = (f"<li>{text(note)}</li>" for note in page.notes)
     yield _wrapped('<ul class="notes">', notes, "</ul>")
-    yield _table(page.first, "wide dense") if page.first else ""
+    yield _table(page.first) if page.first else ""
     yield _wrapped('<section><h2>Curves</h2><div class="curves">', curves, "</div></section>")
     drawn = list(map(_figure, page.pictures, sources))
     apart = len(drawn) - len(page.figures)
@@ -196,7 +198,8 @@ def _caption(words: str) -> str:
     return f'<p class="caption">{text(words)}</p>' if words else ""
 
 
-def _table(table: Table, look: str = "wide") -> str:
+def _table(table: Table) -> str:
+    look = "wide dense" if table.dense else "wide"
     header = "".join(f'<th scope="col">{text(name)}</th>' for name in table.header)
     rows = "\n".join(f"<tr>{''.join(map(_cell, range(len(row)), row))}</tr>" for row in table.rows)
     return (

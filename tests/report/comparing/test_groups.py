@@ -90,7 +90,8 @@ def test_names_are_short_and_mean_their_own_runs():
         "d20-s*", "d60-s*",
     ]  # fmt: skip
     assert names("d20/s0", "d20/s1", "d60/s0", "d60/s1") == ["d20/s*", "d60/s*"]
-    assert names("a1", "a2", "a3", "a4") == ["a1, a2", "a3, a4"]  # a* would mean all
+    assert names("a1", "a2", "a3", "a4") == ["a{1,2}", "a{3,4}"]  # a* would mean all
+    assert names("d2-s0", "d2-s1", "d2-std-s0", "d2-std-s1") == ["d2-s{0,1}", "d2-std-s*"]
     assert names("x/old", "x/new", "x/one", "x/two") == ["old, new", "one, two"]
     assert [g.name for g in grouped([one(f"r/{n}", seed=i) for i, n in enumerate("wxyz")])] == [
         "w and 3 more"

@@ -114,7 +114,7 @@ def _common(names: Sequence[str]) -> str:
 
 
 def _name(own: Sequence[str], everyone: Sequence[str]) -> str:
-    """One name for several runs: "d20-s*" if it means these and no others, else their names."""
+    """One name for several runs: "d20-s*" if it means no others, else "d20-s{0,1}", or all."""
     if len(own) == 1:
         return own[0]
     before = _common(own)
@@ -123,4 +123,7 @@ def _name(own: Sequence[str], everyone: Sequence[str]) -> str:
     alone = sum(fnmatchcase(name, some) for name in everyone) == len(own)
     if before and alone and not any(letter in before + after for letter in "*?["):
         return some
+    if before and len(own) <= MOST:
+        parts = [name[len(before) : len(name) - len(after)] for name in own]
+        return f"{before}{{{','.join(parts)}}}{after}"
     return ", ".join(own) if len(own) <= MOST else f"{own[0]} and {len(own) - 1} more"

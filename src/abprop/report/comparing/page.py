@@ -77,7 +77,7 @@ def _table(groups: Sequence[Group], numbers: Sequence[Numbers]) -> Table:
         ]
         for i, group in enumerate(groups)
     ]
-    return Table("Side by side", header, rows, READING)
+    return Table("Side by side", header, rows, READING, dense=True)
 
 
 def _cell(numbers: Numbers, row: int) -> Cell:
@@ -106,7 +106,7 @@ def _one_by_one(groups: Sequence[Group], numbers: Sequence[Numbers]) -> Table:
          *(run.numbers.get(column.key, "–") for column in keys)]
         for group in groups for run in group.runs
     ]  # fmt: skip
-    return Table("Run by run", header, rows)
+    return Table("Run by run", header, rows, dense=True)
 
 
 # Curves -----------------------------------------------------------------------------------------
