@@ -22,7 +22,7 @@ myst_heading_anchors = 3
 
 # A link that leads nowhere is an error, but for types of libraries, whose pages are elsewhere.
 nitpicky = True
-strangers = r"(torch|numpy|collections|pathlib|typing)\..*|Tensor|abprop\.\w+\.\w+\.\w+"
+strangers = r"(torch|numpy|collections|pathlib|typing)\..*|Tensor|abprop(\.\w+){3,4}"
 nitpick_ignore_regex = [(r"py:.*", strangers)]
 myst_enable_extensions = ["deflist"]
 

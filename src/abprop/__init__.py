@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from abprop.app.api import Run, fit, load
     from abprop.errors import AbpropError, UserError
     from abprop.estimators import Generator, Imputer
+    from abprop.report.comparing import compare
 
     __version__: str
 
-__all__ = ["fit", "load", "Run", "Generator", "Imputer", "AbpropError", "UserError", "__version__"]
+__all__ = ["fit", "load", "compare", "Run", "Generator", "Imputer", "AbpropError", "UserError"]
+__all__ += ["__version__"]
 
 _HOME = {
     "fit": "abprop.app.api",
     "load": "abprop.app.api",
+    "compare": "abprop.report.comparing",
     "Run": "abprop.app.api",
     "Generator": "abprop.estimators",
     "Imputer": "abprop.estimators",

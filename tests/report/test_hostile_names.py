@@ -124,6 +124,7 @@ def test_what_is_refused(name: str, tmp_path: Path, abprop: Command):
         ("info", tmp_path / name.replace("/", "_")),
         ("info", tmp_path / "none" / name),
         ("report", tmp_path / name),
+        ("compare", tmp_path / name, tmp_path),
         ("keys", name),
         ("fit", "x", "--preset", name),
         ("fit", "x", "--set", name),

@@ -198,6 +198,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     commands.embed: "embed runs/mine others/ -o z.csv",
     commands.recover: "recover runs/mine holes/ --masks holes-masks/ -o filled/",
     commands.evaluate: "evaluate runs/mine others/ --against mean,pca --json",
+    commands.compare: "compare runs/d20 runs/d60 runs/d100 --on others/ -o compare.html",
     commands.info: "info runs/mine",
     commands.report: "report runs/mine",
     commands.export: "export runs/mine -o model.onnx",

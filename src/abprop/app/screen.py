@@ -1,15 +1,17 @@
-"""Results on the screen: errors, speed and checks as tables on stdout."""
+"""Results on the screen: errors, speed, checks and comparisons as tables on stdout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from abprop.say import counted
+from abprop.say import counted, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from abprop.report.comparing import Comparison
 
 WIDEST = 1000  # columns
 
@@ -61,6 +63,34 @@ def show_verified(result: Mapping[str, Any]) -> None:
             table.add_row(name, row["kernel"], row["case"], value, bound, seeds, style=style)
     _show(table)
     print("passed" if result["passed"] else "FAILED")
+
+
+def show_compared(found: Comparison) -> None:
+    """Groups of runs, a row each, and what to know of them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from abprop.report.comparing.columns import foremost
+
+    keys, signs = foremost(found.groups), {"best": "* ", "tie": "≈ ", "": ""}
+    left_out = len(found.keys) - len(keys)
+    table = Table(box=None)
+    titles = ["", "runs", *(key for key, _ in keys), *(c.column.title for c in found.columns)]
+    for i, title in enumerate(titles):
+        table.add_column(Text(title), justify="right" if i else "left")
+    for i, group in enumerate(found.groups):
+        cells = [group.name, str(len(group.runs)), *(words[i] for _, words in keys)]
+        for one in found.columns:
+            number = one.found[i]
+            cells.append("–" if number is None else signs[one.marks[i]] + number.said)
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+    _show(table)
+    if any("best" in one.marks for one in found.columns):
+        print("* best; ≈ not to be told from it: mean ± standard deviation of the two meet")
+    for note in found.notes:
+        print(shown(note))
+    if left_out:
+        print(f"{counted(left_out, 'more key differs', 'more keys differ')}; the page has them all")
 
 
 def show_bench(result: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,6 +72,7 @@ class Curve:
         unit: of y, beside the title.
         series: points in the order to draw them, by name.
         log: whether y has a logarithmic axis.
+        said: by name, what the legend says of a series instead of its last value.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Curve:
     series: Mapping[str, Sequence[Point]]
     log: bool = False
     x_label: str = "iteration"
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def draw(curve: Curve) -> str:
 
 
 def _entry(line: _Line) -> str:
-    value = f'<span class="value">{line.last}</span>'
+    value = f'<span class="value">{text(line.last)}</span>'
     return f'<li class="s{line.colour}"><i></i><b>{text(line.name)}</b>{value}</li>'
 
 
@@ -127,7 +129,8 @@ def _lines(curve: Curve) -> Iterator[_Line]:
         if not gaps.all():
             first, last = points[~gaps, 1][[0, -1]].tolist()
             points = np.where(gaps[:, None], np.nan, _within(points, curve.log))
-            yield _Line(name, index % len(_SERIES), points, number(first), number(last))
+            end = curve.said.get(name, number(last))
+            yield _Line(name, index % len(_SERIES), points, number(first), end)
 
 
 def _within(points: np.ndarray, log: bool) -> np.ndarray:

@@ -36,6 +36,7 @@ class Figure:
         caption: what to look at, in a sentence or two.
         image: uint8, (H, W, 3) or (H, W).
         columns: headings of equally wide columns of the picture, left to right.
+        rows: names of equally high rows of it, from the top.
         scale: CSS pixels per picture pixel; None picks one that is about 600 to 900 wide.
         sound: a file of a sound to play, FLAC, or b"" for none.
         video: a file of a video to play, MP4, or b"" for none.
@@ -48,6 +49,7 @@ class Figure:
     caption: str
     image: np.ndarray
     columns: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
     scale: int | None = None
     sound: bytes = b""
     video: bytes = b""
@@ -62,12 +64,43 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A number in words.
+
+    Attributes:
+        said: the number.
+        below: what is said of it, small, in the next line.
+        stands_out: whether it is bold.
+    """
+
+    said: str
+    below: str = ""
+    stands_out: bool = False
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows under a header; the first cell of a row names it, numbers are aligned right."""
+    """Rows under a header; the first cell of a row names it, numbers are aligned right.
+
+    Attributes:
+        caption: what to know of it, in a sentence or two.
+        dense: whether it is set small, for many columns.
+    """
 
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str | float]]
+    rows: Sequence[Sequence[str | float | Cell]]
+    caption: str = ""
+    dense: bool = False
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Figures side by side, as many in a row as fit, under one heading."""
+
+    title: str
+    caption: str
+    figures: Sequence[Figure]
 
 
 @dataclass(frozen=True)
@@ -77,6 +110,8 @@ class Page:
     Attributes:
         facts: short (name, value) pairs.
         notes: plain sentences ("Held-out error turned at iteration 400.").
+        first: a table to begin with.
+        beside: figures of the same thing by several.
         recipe: TOML text.
     """
 
@@ -88,6 +123,13 @@ class Page:
     figures: Sequence[Figure] = ()
     recipe: str = ""
     tables: Sequence[Table] = ()
+    first: Table | None = None
+    beside: Beside | None = None
+
+    @property
+    def pictures(self) -> list[Figure]:
+        """All figures, in their order on the page."""
+        return [*(self.beside.figures if self.beside else ()), *self.figures]
 
 
 def write(path: Path, page: Page) -> None:
@@ -105,9 +147,9 @@ def render(page: Page) -> str:
     Where pictures would take it over the limit, the largest in turn become JPEG, then smaller.
     """
     curves = [draw(curve) for curve in page.curves]
-    words = _document(page, curves, [_JPEG] * len(page.figures))  # the longest tag, but for data
+    words = _document(page, curves, [_JPEG] * len(page.pictures))  # the longest tag, but for data
     room = LIMIT - len(words.encode())
-    return _document(page, curves, _embedded(page.figures, room))
+    return _document(page, curves, _embedded(page.pictures, room))
 
 
 def _document(page: Page, curves: Sequence[str], sources: Sequence[str]) -> str:
@@ -131,9 +173,12 @@ def _parts(page: Page, curves: Sequence[str], sources: Sequence[str]) -> Iterato
     yield _wrapped('<dl class="facts">', facts, "</dl>")
     notes = (f"<li>{text(note)}</li>" for note in page.notes)
     yield _wrapped('<ul class="notes">', notes, "</ul>")
+    yield _table(page.first) if page.first else ""
     yield _wrapped('<section><h2>Curves</h2><div class="curves">', curves, "</div></section>")
-    figures = map(_figure, page.figures, sources)
-    yield _wrapped("<section><h2>Pictures</h2>", figures, "</section>")
+    drawn = list(map(_figure, page.pictures, sources))
+    apart = len(drawn) - len(page.figures)
+    yield _beside(page.beside, drawn[:apart]) if page.beside else ""
+    yield _wrapped("<section><h2>Pictures</h2>", drawn[apart:], "</section>")
     yield from map(_table, page.tables)
     recipe = [f"<pre>{text(page.recipe)}</pre>"] if page.recipe else []
     yield _wrapped("<details><summary>Recipe</summary>", recipe, "</details>")
@@ -144,18 +189,33 @@ def _wrapped(before: str, parts: Iterable[str], after: str) -> str:
     return f"{before}\n{inner}\n{after}" if inner else ""
 
 
+def _beside(beside: Beside, drawn: Sequence[str]) -> str:
+    head = f"<section><h2>{text(beside.title)}</h2>{_caption(beside.caption)}"
+    return _wrapped(f'{head}<div class="beside">', drawn, "</div></section>")
+
+
+def _caption(words: str) -> str:
+    return f'<p class="caption">{text(words)}</p>' if words else ""
+
+
 def _table(table: Table) -> str:
+    look = "wide dense" if table.dense else "wide"
     header = "".join(f'<th scope="col">{text(name)}</th>' for name in table.header)
     rows = "\n".join(f"<tr>{''.join(map(_cell, range(len(row)), row))}</tr>" for row in table.rows)
     return (
-        f'<section><h2>{text(table.title)}</h2><div class="wide"><table>\n'
+        f"<section><h2>{text(table.title)}</h2>{_caption(table.caption)}"
+        f'<div class="{look}"><table>\n'
         f"<thead><tr>{header}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div></section>"
     )
 
 
-def _cell(column: int, value: str | float) -> str:
+def _cell(column: int, value: str | float | Cell) -> str:
     if column == 0:
         return f'<th scope="row">{text(value)}</th>'
+    if isinstance(value, Cell):
+        said = f"<b>{text(value.said)}</b>" if value.stands_out else text(value.said)
+        below = f'<span class="small">{text(value.below)}</span>' if value.below else ""
+        return f'<td class="number">{said}{below}</td>'
     if isinstance(value, str):
         return f"<td>{text(value)}</td>"
     return f'<td class="number">{number(value)}</td>'
@@ -167,8 +227,8 @@ def _figure(figure: Figure, source: str) -> str:
     heads = (f"<span>{text(name)}</span>" for name in figure.columns)
     style = f'style="width:{width * scale}px"'
     kind = "zoomed" if scale > 1 and source.startswith(_PNG) else "plain"
-    alt = text(": ".join(filter(None, (figure.title, ", ".join(figure.columns)))))
-    picture = f'<img class="{kind}" {style} alt="{alt}" src="{source}">'
+    alt = text(": ".join(filter(None, (figure.title, ", ".join(figure.columns + figure.rows)))))
+    picture = _named(figure.rows, f'<img class="{kind}" {style} alt="{alt}" src="{source}">')
     fate = "" if source.startswith(_PNG) else _REDUCED if source else _LEFT_OUT
     return "\n".join(
         (
@@ -178,6 +238,13 @@ def _figure(figure: Figure, source: str) -> str:
             f"{_player(figure.sound)}{_screen(figure.video)}{picture if source else ''}</figure>",
         )
     )
+
+
+def _named(rows: Sequence[str], picture: str) -> str:
+    names = "".join(f"<span>{text(name)}</span>" for name in rows)
+    if not names:
+        return picture
+    return f'<div class="named"><div aria-hidden="true">{names}</div>{picture}</div>'
 
 
 def _player(sound: bytes) -> str:

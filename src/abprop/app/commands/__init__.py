@@ -1,5 +1,6 @@
 """The commands beside `fit`; `cli` registers them."""
 
+from abprop.app.commands.comparing import compare
 from abprop.app.commands.machine import bench, demo, keys, verify
 from abprop.app.commands.runs import (
     embed,
@@ -15,6 +16,7 @@ from abprop.app.commands.sharing import explore, export, push
 
 __all__ = [
     "bench",
+    "compare",
     "demo",
     "embed",
     "evaluate",

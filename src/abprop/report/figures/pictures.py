@@ -127,9 +127,14 @@ def _from_measurements(run: Run) -> Shown:
     return figure(run, "From the measurements", words, known, x, columns=len(x))
 
 
-def samples(run: Run) -> Shown:
-    """New signals."""
-    columns = 16 if run.shape[-1] <= 64 else 8
+def samples(run: Run, columns: int | None = None) -> Shown:
+    """New signals.
+
+    Args:
+        run: whose.
+        columns: how many in a row; as many as fit a page, if None.
+    """
+    columns = columns or (16 if run.shape[-1] <= 64 else 8)
     words = "New signals f(z), z drawn from the learned prior; not chosen."
     x = run.scale.to_model(run.sample(64))
     return figure(run, "Samples", words, x, columns=columns)

@@ -42,15 +42,27 @@ def played(run: Run) -> Shown:
 
 def moved(run: Run) -> Shown:
     """A new video, and its scores beside the clip."""
-    count = _count(run)
-    made = run.scale.to_model(run.sample(1, frames=count))[0]
-    words = f"A new video, not chosen{HOW[run.recipe.model.motion] if not run.kind.cuts else '.'}"
-    shown = _figure(run, "A sample", words, made)
+    count, made = _count(run), _new(run)
+    shown = _sample(run, made)
     signals = own(run)
     real = None if signals is None else videos.moving(signals, quiet)
     if real is None or count < real.length:
         return shown
     return [*shown, scored(real.ratios(videos.shown(made)), videos.words, "the clip")]
+
+
+def sample(run: Run) -> Shown:
+    """A new video alone."""
+    return _sample(run, _new(run))
+
+
+def _new(run: Run) -> np.ndarray:
+    return run.scale.to_model(run.sample(1, frames=_count(run)))[0]
+
+
+def _sample(run: Run, made: np.ndarray) -> list[Figure]:
+    words = f"A new video, not chosen{HOW[run.recipe.model.motion] if not run.kind.cuts else '.'}"
+    return _figure(run, "A sample", words, made)
 
 
 def explained(run: Run) -> np.ndarray:
