@@ -1,4 +1,5 @@
-"""What a fitted model does: sample, reconstruct, recover, interpolate. Functions of the model."""
+"""What a fitted model does: sample, reconstruct, recover, interpolate, tell how probable signals
+are. Functions of the model."""
 
 from abprop.tasks.directions import directions
 from abprop.tasks.drawing import canvas, draw, endless, generate, sample, seamless, tiles
@@ -18,10 +19,19 @@ from abprop.tasks.explaining import (
     spread,
 )
 from abprop.tasks.filming import MOTIONS, moved
+from abprop.tasks.likelihood import (
+    TEMPERATURES,
+    Annealing,
+    log_likelihood,
+    sandwich,
+    simulated,
+)
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
     "MOTIONS",
+    "TEMPERATURES",
+    "Annealing",
     "Recovered",
     "canvas",
     "corners",
@@ -33,6 +43,7 @@ __all__ = [
     "latent_grid",
     "CANDIDATES",
     "MEASURED",
+    "log_likelihood",
     "mean_square",
     "moved",
     "played",
@@ -40,8 +51,10 @@ __all__ = [
     "recover",
     "recover_measured",
     "sample",
+    "sandwich",
     "seamless",
     "sheet",
+    "simulated",
     "slerp",
     "spread",
     "tiles",
