@@ -30,6 +30,10 @@ Measure = Annotated[
     str | None,
     typer.Option(metavar="RULE", help="seen through measurements: down:4, blur:2, ..."),
 ]
+Against = Annotated[
+    str | None,
+    typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,tv,bicubic"),
+]
 Likelihood = Annotated[
     bool, typer.Option("--likelihood", help="also log p(y), by annealed importance sampling")
 ]

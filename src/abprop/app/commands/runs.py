@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from abprop.app.commands.options import (
+    Against,
     Chains,
     Course,
     Data,
@@ -177,10 +178,7 @@ def evaluate(
     hide: Hide = None,
     measure: Measure = None,
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
-    against: Annotated[
-        str | None,
-        typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,tv,bicubic"),
-    ] = None,
+    against: Against = None,
     likelihood: Likelihood = False,
     temperatures: Temperatures = None,
     chains: Chains = None,
