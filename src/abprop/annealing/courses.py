@@ -112,7 +112,7 @@ def everywhere(model: Model, A: Operator, mode: Tensor, steps: int, chunk: int =
         frames.append(spread[:, None] * vectors)
         stiff.append(values.clamp_min(1))
     frame, stiff = torch.stack(frames), torch.stack(stiff)
-    away = (mode - model.mean_latent(len(mode))).flatten(1).double().cpu()
+    away = (mode - model.mean_latent(len(mode))).flatten(1).cpu().double()
     apart = times(frame.mT, away / spread.square())  # F^-1, for F = spread V with V orthogonal
     betas = temperatures(stiff, apart, steps)
     return Course(Everywhere(model.prior), frame.to(mode), stiff.to(mode), betas)
@@ -129,7 +129,7 @@ def temperatures(stiff: Tensor, apart: Tensor, steps: int) -> Tensor:
         apart: m (B, n).
         steps: K, at least 1.
     """
-    stiff, apart = stiff.double().cpu(), apart.double().cpu()
+    stiff, apart = stiff.cpu().double(), apart.cpu().double()
     grid = torch.logspace(EARLIEST, 0, GRID, dtype=torch.float64)
     grid = torch.cat((torch.zeros_like(grid[:1]), grid))
     speed = torch.stack([_speed(stiff, apart, b) for b in grid.tolist()], 1)
@@ -153,7 +153,7 @@ def _speed(stiff: Tensor, apart: Tensor, b: float) -> Tensor:
 
 def _curvatures(model: Model, A: Operator, z: Tensor, chunk: int) -> Iterator[Tensor]:
     """H of each example at z, float64 (n, n), on the CPU."""
-    spread, sigma = _spread(model, z), model.likelihood.sigma.double().item()
+    spread, sigma = _spread(model, z), model.likelihood.sigma.item()
     for i in range(len(z)):
         one, turn = z[i : i + 1], TURN * spread
         J = _jacobian(model, A[torch.tensor([i])], one, turn, chunk)
@@ -190,4 +190,4 @@ def _jacobian(model: Model, A: Operator, z: Tensor, turn: Tensor, chunk: int) ->
 
 def _spread(model: Model, z: Tensor) -> Tensor:
     """The prior's standard deviation of each number of z, float64 (n,), on the CPU."""
-    return (model.prior.spread.to(z) * torch.ones_like(z[:1])).flatten().double().cpu()
+    return (model.prior.spread.to(z) * torch.ones_like(z[:1])).flatten().cpu().double()
