@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import ablation
 import compressive
+import dimensions
 import faces
 import hearing
 import holes
@@ -41,6 +42,7 @@ EXPERIMENTS = {
     for m in (
         objects, faces, occlusion, holes, imputers, compressive, superresolution, photographs,
         reconstruction, textures, likeness, ablation, minutes, sounds, hearing, video, watching,
+        dimensions,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"

@@ -22,7 +22,7 @@ from abprop.networks import ConvGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity, observe
 from abprop.priors import PRIORS
-from abprop.tasks import spread
+from abprop.tasks import Annealing, log_likelihood, spread
 
 N, D, SHAPE = 12, 4, (2, 8, 8)
 SETTINGS = Settings(ModelSettings((D,), channels=4), InferSettings(), TrainSettings(batch=6))
@@ -52,6 +52,17 @@ def test_the_spread_of_posteriors() -> None:
     here = told(make(), torch.device("cpu"))
     with elsewhere(doubles=False):
         assert told(moved(make()), AWAY) == pytest.approx(here, rel=1e-4)
+
+
+def test_the_likelihood_by_annealing() -> None:
+    def told(model: Model, device: torch.device) -> Tensor:
+        y, A = observe(normal(N, *SHAPE).to(device), (normal(N, *SHAPE) < 0).to(device))
+        ids, how = torch.arange(N, device=device), Annealing(temperatures=3, chains=2, chunk=16)
+        return log_likelihood(model, y, A, ids, how).found.nats
+
+    here = told(make(), torch.device("cpu"))
+    with elsewhere(doubles=False):
+        torch.testing.assert_close(told(moved(make()), AWAY), here, rtol=1e-3, atol=0.05)
 
 
 @pytest.mark.parametrize("known", ["draws", "sd", "nothing"])

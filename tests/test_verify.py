@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from abprop import verify
+from abprop.annealing import Near
 from abprop.inference import HMC, MALA, Chain, Langevin, LeimkuhlerMatthews, Moved
 from abprop.noise import Keyed
 from abprop.verify import Found, Plan, Size
@@ -91,6 +92,24 @@ def test_a_step_size_from_one_direction_alone_fails() -> None:
 def test_learning_reaches_the_optimum_of_ppca() -> None:
     (found,) = verify.likelihood_check("leimkuhler", 0, SMALL, LeimkuhlerMatthews)
     assert 0 <= found.value < 0.03
+
+
+def test_the_likelihood_by_annealing_is_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify.annealed, "ANNEALED", {"near": (20, 8, 4), "prior": (150, 8, 2)})
+    found = told(verify.annealing_checks("hmc", 0, SMALL, HMC))
+    cases = ["near", "near, half hidden", "prior", "prior, half hidden"]
+    assert [f.case for f in found["ais_error"]] == [f.case for f in found["ais_gap"]] == cases
+    # So few chains leave an error of some .05 from the prior.
+    assert all(f.value < f.bound + 0.1 for f in [*found["ais_error"], *found["ais_gap"]])
+
+
+def test_weights_that_are_wrong_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains that begin at draws of another law than the one that they are weighed by."""
+    monkeypatch.setattr(verify.annealed, "ANNEALED", {"near": (20, 8, 4)})
+    draw = Near.draw
+    monkeypatch.setattr(Near, "draw", lambda law, noise: draw(law, noise) + 1.0)
+    found = told(verify.annealing_checks("hmc", 0, SMALL, HMC))
+    assert not any(f.passed for f in found["ais_error"])
 
 
 def test_the_summary_wants_four_of_five_seeds() -> None:

@@ -50,6 +50,29 @@ def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:
     _show(table)
 
 
+def show_likelihood(told: Mapping[str, Any]) -> None:
+    """log p(y) with its error as a table on stdout, and what it was estimated with."""
+    from rich.table import Table
+
+    what = told["scored"] + " example"
+    some = f"{told['n']} of {counted(told['of'], what, what + 's')}"
+    table = Table(title=f"log p(y) of {some}, nats in model units")
+    for column in ("", "nats", "se", "per number", "ess"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row(
+        "abprop", f"{told['nats']:.2f}", f"{told['se']:.2f}", f"{told['nats_per_number']:.5f}",
+        f"{told['ess']:.1f} of {told['chains']}",
+    )  # fmt: skip
+    _show(table)
+    print(
+        f"{told['chains']} chains each, {told['temperatures']} temperatures from {told['from']}; "
+        f"too low by about {told['low_by']:.2g}"
+    )
+    if "gap" in told:
+        what = counted(told["simulated"], "simulated signal", "simulated signals")
+        print(f"{what}: {told['gap']:.2f} (se {told['gap_se']:.2f}) from below to above")
+
+
 def show_verified(result: Mapping[str, Any]) -> None:
     """The checks of `verify`, a row for each kernel and case."""
     from rich.table import Table

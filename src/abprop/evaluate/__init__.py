@@ -1,6 +1,8 @@
-"""How good a fitted model is: scores, answers for what is hidden, and baselines beside them."""
+"""How good a fitted model is: scores, answers for what is hidden, baselines beside them; and how
+probable it finds signals."""
 
 from abprop.evaluate.judging import judged
+from abprop.evaluate.likelihood import Likelihood, Scored, scored_likelihood
 from abprop.evaluate.reconstruction import Explained, explained
 from abprop.evaluate.recovery import Answer, Answering, Posterior
 from abprop.evaluate.scores import Scores, crps, crps_normal, errors, nearest, psnr, quantiles
@@ -9,7 +11,9 @@ __all__ = [
     "Answer",
     "Answering",
     "Explained",
+    "Likelihood",
     "Posterior",
+    "Scored",
     "Scores",
     "crps",
     "crps_normal",
@@ -19,4 +23,5 @@ __all__ = [
     "nearest",
     "psnr",
     "quantiles",
+    "scored_likelihood",
 ]

@@ -38,6 +38,10 @@ class Generator(nn.Module, ABC):
         """Whether z is a map: then a larger one is a larger signal."""
         return len(self.latent_shape) > 1
 
+    def precise(self) -> Generator:
+        """The same f, computed in float32 at least."""
+        return self
+
     @abstractmethod
     def forward(self, z: Tensor) -> Tensor:
         """Signals (B, C, *size), differentiable in z and W."""

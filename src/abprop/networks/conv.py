@@ -8,6 +8,7 @@ stages double time and space, the others space alone, frame by frame.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -92,6 +93,12 @@ class ConvGenerator(Generator):
         self.weights[-1].mul_(0.5)
         for b in (self.dense_bias, *self.biases):
             b.zero_()
+
+    def precise(self) -> ConvGenerator:
+        """The same f, weights shared, computed in float32 at least."""
+        same = copy.copy(self)
+        same.dtype = self.wide
+        return same
 
     def forward(self, z: Tensor) -> Tensor:
         """Signals (B, C, *size) in [-1, 1] of latents (B, *latent_shape).

@@ -1,4 +1,5 @@
-"""What a fitted model does: sample, reconstruct, recover, interpolate. Functions of the model."""
+"""What a fitted model does: sample, reconstruct, recover, interpolate, tell how probable signals
+are. Functions of the model."""
 
 from abprop.tasks.directions import directions
 from abprop.tasks.drawing import canvas, draw, endless, generate, sample, seamless, tiles
@@ -18,11 +19,20 @@ from abprop.tasks.explaining import (
     spread,
 )
 from abprop.tasks.filming import MOTIONS, moved
+from abprop.tasks.likelihood import (
+    TEMPERATURES,
+    Annealing,
+    log_likelihood,
+    sandwich,
+    simulated,
+)
 from abprop.tasks.settling import settled
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
     "MOTIONS",
+    "TEMPERATURES",
+    "Annealing",
     "Recovered",
     "canvas",
     "corners",
@@ -34,6 +44,7 @@ __all__ = [
     "latent_grid",
     "CANDIDATES",
     "MEASURED",
+    "log_likelihood",
     "mean_square",
     "moved",
     "played",
@@ -42,8 +53,10 @@ __all__ = [
     "recover_measured",
     "sample",
     "settled",
+    "sandwich",
     "seamless",
     "sheet",
+    "simulated",
     "slerp",
     "spread",
     "tiles",

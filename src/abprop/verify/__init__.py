@@ -10,6 +10,10 @@ likelihood_gap      nats per dimension between the linear generator that alterna
 sbc                 simulation-based calibration of a non-linear generator: z from the prior, y
                     from z, draws from z | y; the rank of z among them is uniform
 coverage90          share of those z inside the [5 %, 95 %] interval of their draws
+ais_error           nats between log p(y) of a linear generator by annealed importance sampling
+                    and the exact one, mean over examples; complete and half hidden, from near and
+                    from the prior
+ais_gap             of simulated signals, nats between the estimates from above and from below
 
 Chains have their kernel's defaults and start from prior draws, and each example has a mask of its
 own. S. Talts, M. Betancourt, D. Simpson, A. Vehtari, A. Gelman: Validating Bayesian Inference
@@ -17,6 +21,7 @@ Algorithms with Simulation-Based Calibration, 2018. M. E. Tipping, C. M. Bishop:
 Principal Component Analysis, JRSS B 1999.
 """
 
+from abprop.verify.annealed import ANNEALED, annealing_checks, exact
 from abprop.verify.base import Found, Plan, Size, draws
 from abprop.verify.everything import CHECKS, SEEDS, one, summary, verify
 from abprop.verify.known import PLANS, SAMPLERS, SPECTRA, Linear, linear, linear_checks
@@ -24,6 +29,7 @@ from abprop.verify.learned import likelihood_check
 from abprop.verify.ranks import BINS, FACTORS, RANKS, calibration_checks, ranks_of
 
 __all__ = [
+    "ANNEALED",
     "CHECKS",
     "SAMPLERS",
     "SEEDS",
@@ -40,7 +46,9 @@ __all__ = [
     "FACTORS",
     "RANKS",
     "ranks_of",
+    "annealing_checks",
     "calibration_checks",
+    "exact",
     "likelihood_check",
     "one",
     "verify",

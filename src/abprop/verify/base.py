@@ -58,6 +58,7 @@ class Size:
         chains: of each example.
         simulations: of simulation-based calibration.
         learned: iterations of learning.
+        annealed: examples whose likelihood is estimated.
     """
 
     d: int = 100
@@ -66,6 +67,7 @@ class Size:
     chains: int = 128
     simulations: int = 500
     learned: int = 300
+    annealed: int = 8
 
 
 def draws(

@@ -14,6 +14,7 @@ import torch
 
 from abprop.inference import KERNELS
 from abprop.say import Say
+from abprop.verify.annealed import annealing_checks
 from abprop.verify.base import Found, Size
 from abprop.verify.known import SAMPLERS, linear_checks
 from abprop.verify.learned import likelihood_check
@@ -26,6 +27,7 @@ CHECKS = {
     "linear": linear_checks,
     "calibration": calibration_checks,
     "likelihood": likelihood_check,
+    "annealing": annealing_checks,
 }
 
 
@@ -54,6 +56,7 @@ def verify(
     seeds, kernels, size = list(seeds), list(kernels), size or Size()
     checks = [("linear", kernel) for kernel in reversed(kernels)]  # the longest first
     checks += [("calibration", kernel) for kernel in kernels] + [("likelihood", kernels[0])]
+    checks += [("annealing", "hmc")]
     # A C library that gives freed memory back at once spends half of the time asking for it again.
     os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
     os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))

@@ -30,6 +30,26 @@ Measure = Annotated[
     str | None,
     typer.Option(metavar="RULE", help="seen through measurements: down:4, blur:2, ..."),
 ]
+Against = Annotated[
+    str | None,
+    typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,tv,bicubic"),
+]
+Likelihood = Annotated[
+    bool, typer.Option("--likelihood", help="also log p(y), by annealed importance sampling")
+]
+Temperatures = Annotated[
+    int | None, typer.Option(help="of --likelihood; 50 from near, 1000 from the prior")
+]
+Chains = Annotated[int | None, typer.Option(help="of --likelihood, of each example; 8")]
+Examples = Annotated[
+    int | None, typer.Option(help="of --likelihood, at most so many; 128, fewer if large")
+]
+Course = Annotated[
+    str | None, typer.Option(help="of --likelihood: near (each example's mode), or from the prior")
+]
+Simulated = Annotated[
+    int | None, typer.Option(help="of --likelihood: bound its error on so many simulated signals")
+]
 Processes = Annotated[int, typer.Option(min=1, help="processes that work together here")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 

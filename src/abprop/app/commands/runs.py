@@ -8,17 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from abprop.app.commands.options import (
+    Against,
+    Chains,
+    Course,
     Data,
     Device,
+    Examples,
     Hide,
     Json,
+    Likelihood,
     Masks,
     Measure,
     Out,
     Processes,
     RunDir,
     Sets,
+    Simulated,
     Source,
+    Temperatures,
     opened,
     print_json,
     say,
@@ -171,29 +178,49 @@ def evaluate(
     hide: Hide = None,
     measure: Measure = None,
     draws: Annotated[int, typer.Option(min=2, max=1024, help="posterior draws of each")] = 16,
-    against: Annotated[
-        str | None,
-        typer.Option(help="baselines: mean,pca,biharmonic; tiles,phase; minnorm,lasso,tv,bicubic"),
-    ] = None,
+    against: Against = None,
+    likelihood: Likelihood = False,
+    temperatures: Temperatures = None,
+    chains: Chains = None,
+    examples: Examples = None,
+    course: Course = None,
+    simulated: Simulated = None,
     set_: Sets = None,
     data: Data = None,
     device: Device = None,
     processes: Processes = 1,
     as_json: Json = False,
 ) -> None:
-    """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'."""
+    """Errors on SOURCE or the training data, of what is hidden if something is; and baselines'.
+
+    With --likelihood also log p(y): of held-out examples where the run's own data are meant.
+    """
+    how = _annealing(
+        likelihood, temperatures=temperatures, chains=chains, examples=examples, course=course,
+        simulated=simulated,
+    )  # fmt: skip
     share_out(processes)
     fitted = opened(run, data, device)
     with fitted.group.agreed():
         signals = fitted.given(source, set_ or (), masks=masks, hide=hide)
-    asked = {"against": against or (), "draws": draws, "measure": measure}
+    asked = {"against": against or (), "draws": draws, "measure": measure, "likelihood": how}
     result = fitted.evaluate(signals, **asked, progress=say)
     if as_json:
         print_json(result)
     elif speaks():
-        from abprop.app.screen import show_errors
+        from abprop.app.screen import show_errors, show_likelihood
 
         show_errors(result)
+        if how is not False:
+            show_likelihood(result["likelihood"])
+
+
+def _annealing(likelihood: bool, **given: Any) -> dict[str, Any] | bool:
+    """What --likelihood is to do, or False."""
+    asked = {name: value for name, value in given.items() if value is not None}
+    if asked and not likelihood:
+        raise UserError(f"--{next(iter(asked))} is of --likelihood; give that too, or leave it out")
+    return asked if likelihood else False
 
 
 def info(

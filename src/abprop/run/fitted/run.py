@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from abprop import checkpoint, tasks
 from abprop.baselines.videos import FACTORS
 from abprop.data import ASIDE, Sensor, Signals
 from abprop.errors import UserError
-from abprop.evaluate import Answer, Answering, judged, measured, recovery
+from abprop.evaluate import Answer, judged, recovery, scored_likelihood
 from abprop.files import sounds
 from abprop.grammar import names, whole, whole_numbers
 from abprop.kinds.videos import save_clip
 from abprop.noise import Noise
-from abprop.residuals import MOST
 from abprop.run import metrics
-from abprop.run.fitted.learned import Learned
+from abprop.run.fitted.answers import LIKELIHOOD, Answers
 from abprop.say import Say, quiet
 
 SECONDS = 10.0  # of a new sound
@@ -32,7 +30,7 @@ FAR = 2**40  # samples
 
 
 @dataclass
-class Run(Learned):
+class Run(Answers):
     """A fitted model with the data's scale. Pictures in and out are arrays in data units."""
 
     def sample(
@@ -231,56 +229,6 @@ class Run(Learned):
         posterior = self.posterior(signals, draws, progress, sensor=sensor)
         return recovery.answer(posterior, signals.unveiled(ASIDE), draws, self.device, progress)
 
-    def posterior(
-        self,
-        signals: Signals,
-        draws: int,
-        progress: Say = quiet,
-        residual: str | None = None,
-        sensor: Sensor | None = None,
-    ) -> Answering:
-        """How this run answers for such signals; for parts of them with its width calibrated.
-
-        Args:
-            signals, draws, progress: see `evaluate`.
-            residual: "correlated" or "white"; the run's own if None.
-            sensor: how they are observed, if not as the run's own.
-        """
-        if self.rate:
-            raise UserError("a sound is complete: there is nothing to recover; use sample")
-        sensor = sensor or self.sensor(signals)
-        if sensor.operator is not None:
-            return self._from_measurements(signals, sensor, progress)
-        residual = residual or self.residual
-        if residual not in self._posteriors:
-            progress("fitting the law of the residuals")
-            train = self.split.train.take(range(min(recovery.FITTED, len(self.names)))).stored()
-            how = (residual == "correlated", self._chains, self.recipe.seed)
-            self._posteriors[residual] = recovery.answering(self.learned, self.states, train, *how)
-        progress("calibrating the uncertainty on entries set aside")
-        share = self.recipe.data.aside or recovery.SHARE
-        candidates = [replace(p, group=self.group) for p in self._posteriors[residual]]
-        return recovery.calibrated(candidates, signals, draws, self.device, share)
-
-    def _from_measurements(self, signals: Signals, sensor: Sensor, progress: Say) -> Answering:
-        progress("fitting the laws of the residuals")
-        train = self.signals.take(self.ids[: len(self.names)][: recovery.FITTED].cpu())
-        own = self.sensor(self.signals)
-        candidates = measured.answering(
-            self.learned, self.states, train, own, sensor, self._chains, self.recipe.seed
-        )
-        candidates = [replace(one, group=self.group) for one in candidates]
-        if len(candidates) > 1:
-            progress("comparing them on measurements set aside")
-        return measured.chosen(candidates, signals, self.device)
-
-    @property
-    def residual(self) -> str:
-        """ "correlated" or "white": the law of what f leaves over."""
-        asked, axes = self.recipe.model.residual, len(self.shape) - 1
-        told = axes > 0 or 1 < prod(self.shape) <= MOST
-        return asked if asked != "auto" else "correlated" if told else "white"
-
     def evaluate(
         self,
         source: object = None,
@@ -289,6 +237,7 @@ class Run(Learned):
         against: str | Sequence[str] = (),
         draws: int = 16,
         measure: object = None,
+        likelihood: bool | Mapping[str, Any] = False,
         progress: Say = quiet,
     ) -> dict[str, Any]:
         """Errors (see `abprop.evaluate`), and those of baselines.
@@ -303,13 +252,20 @@ class Run(Learned):
             draws: posterior draws of each signal that has hidden parts or was measured.
             measure: a rule, "down:4", or an operator as `fit` takes it: score signals behind
                 such measurements.
+            likelihood: whether to tell log p(y) as well, or how: arguments of `log_likelihood`.
             progress: told what is being done.
         """
         draws, against = whole("draws (--draws)", draws, 2), names("against (--against)", against)
         signals, sensor = self.given(source, sets), None
+        if likelihood is not False and measure is not None:
+            raise UserError(f"{LIKELIHOOD} not of signals behind --measure; leave one of them out")
+        how = likelihood if isinstance(likelihood, Mapping) else {}
+        scored = None if likelihood is False else self._to_score(signals, **how)
         if measure is not None:
             signals, sensor = self.asked(signals, measure=measure)
         result = judged(self, signals, against, draws, progress, sensor)
+        if scored is not None:
+            result["likelihood"] = scored_likelihood(*scored, progress).result()
         told = metrics.sampler(metrics.load(self.folder / "metrics.jsonl"))
         return result if told is None else {**result, "chains": told.row()}
 
