@@ -302,6 +302,12 @@ class Learned:
             group=self.group,
         )
 
+    def owns(self, signals: Signals) -> bool:
+        """Whether these are what was learned from; of what cuts, the crops."""
+        if self.kind.cuts:
+            return list(signals.names) == self.names
+        return signals.fingerprint == self.recipe.data.fingerprint
+
     def _rows_of(self, signals: Signals) -> dict[int, int]:
         """Rows of `signals` that were learned from -> their rows in the table of latents."""
         if not self.kind.cuts and signals.fingerprint == self.recipe.data.fingerprint:
