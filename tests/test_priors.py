@@ -34,7 +34,7 @@ def test_score_is_the_gradient_of_log_prob(name: str, shape: tuple[int, ...]) ->
     torch.testing.assert_close(prior.score(z.detach())[1], grad)
 
 
-@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("name", [name for name in PRIORS if name != "learned"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_log_prob_is_torchs(name: str, shape: tuple[int, ...]) -> None:
     prior, z = fitted(name, shape), torch.randn(4, *shape, dtype=torch.float64)

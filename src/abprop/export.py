@@ -3,8 +3,9 @@
     z (batch, *latent)  ->  x = unit f(z) + middle, float32 data units, (batch, C, *size)
 
 A vector of latents is N(0, I), or scatters as far under a prior of another shape (`model.prior` is
-mixture or learned, in the file's metadata): then draws of it are `run.model.prior`'s. A map may have any number of cells along each axis from what was
-learned on, and the signal grows with it. What draws a map's latents (its prior) stays behind.
+mixture or learned, in the file's metadata): then draws of it are `run.model.prior`'s. A map may
+have any number of cells along each axis from what was learned on, and the signal grows with it.
+What draws a map's latents (its prior) stays behind.
 """
 
 from __future__ import annotations

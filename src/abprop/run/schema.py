@@ -189,8 +189,8 @@ class ModelKeys(_Section):
     )
     prior: Annotated[str, _one_of(PRIORS, "auto")] = _key(
         "auto",
-        "prior of latents: standard (fixed N(0, I)), gaussian (fitted), mixture (fitted at the end), "
-        "markov (maps whose cells fit their neighbours); auto: gaussian, markov for textures",
+        "prior of z: standard (N(0, I)), gaussian (fitted), mixture (fitted at the end), learned "
+        "(a flow), markov (maps whose cells fit together); auto: gaussian, markov for textures",
     )
     likelihood: Annotated[str, _one_of(LIKELIHOODS)] = _key(
         "gaussian",
