@@ -29,6 +29,7 @@ import minutes
 import objects
 import occlusion
 import photographs
+import priors
 import reconstruction
 import sounds
 import superresolution
@@ -41,8 +42,8 @@ EXPERIMENTS = {
     m.__name__: m
     for m in (
         objects, faces, occlusion, holes, imputers, compressive, superresolution, photographs,
-        reconstruction, textures, likeness, ablation, minutes, sounds, hearing, video, watching,
-        dimensions,
+        reconstruction, priors, textures, likeness, ablation, minutes, sounds, hearing, video,
+        watching, dimensions,
     )
 }  # fmt: skip
 TABLE = Path(__file__).parent.parent / "docs" / "papers.md"
@@ -65,6 +66,7 @@ def main() -> None:
     TABLE.write_text(table(), "utf-8")
     ablation.picture()
     minutes.picture()
+    priors.picture()
     textures.GALLERY.write_text(textures.gallery(), "utf-8")
     if any(row.result.exists() for row in sounds.rows()):
         sounds.PAGE.write_text(sounds.page(), "utf-8")

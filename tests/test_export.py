@@ -22,6 +22,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 ROWS = np.random.default_rng(0).normal(size=(40, 6)) * [1, 10, 100, 1, 1, 1]
 SOURCES = {
     "faces": (blobs(24), (*FACES, "model.latent=4")),
+    "learned": (blobs(24), (*FACES, "model.latent=4", "model.prior=learned")),
     "bfloat16": (blobs(24), (*FACES[1:], "model.latent=4", "run.precision=bfloat16")),
     "table": (ROWS, TABLE),
     "texture": (np.tile(blobs(1, 16), (1, 3, 3))[0], TEXTURE),
@@ -70,6 +71,7 @@ def test_onnx_makes_the_same_signals(name: str, runs: dict[str, Run], tmp_path: 
         assert np.abs(x - expected(run, z)).max() < loose * unit
     told = session.get_modelmeta().custom_metadata_map
     assert told["signal"] == "x".join(map(str, run.shape)) and told["kind"] == run.kind.name
+    assert told["prior"] == run.recipe.model.prior != "auto"
 
 
 @pytest.mark.parametrize("name", ["faces", "texture"])

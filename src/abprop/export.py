@@ -2,8 +2,10 @@
 
     z (batch, *latent)  ->  x = unit f(z) + middle, float32 data units, (batch, C, *size)
 
-A vector of latents is N(0, I); a map may have any number of cells along each axis from what was
-learned on, and the signal grows with it. What draws a map's latents (its prior) stays behind.
+A vector of latents is N(0, I), or scatters as far under a prior of another shape (`model.prior` is
+mixture or learned, in the file's metadata): then draws of it are `run.model.prior`'s. A map may
+have any number of cells along each axis from what was learned on, and the signal grows with it.
+What draws a map's latents (its prior) stays behind.
 """
 
 from __future__ import annotations
@@ -115,6 +117,7 @@ def _about(run: Run) -> dict[str, str]:
     return {
         "abprop": version(),
         "kind": run.kind.name,
+        "prior": run.recipe.model.prior,
         "latent": "x".join(map(str, run.model.network.latent_shape)),
         "signal": "x".join(map(str, run.shape)),
         "dtype": str(run.scale.dtype),

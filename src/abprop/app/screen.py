@@ -37,11 +37,13 @@ def show_errors(result: Mapping[str, Any]) -> None:
 
 
 def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """How samples compare with the picture, 1 being another piece of it."""
+    """How samples compare with what was learned from; 1: as its own parts do with each other."""
     from rich.table import Table
 
-    keys = ["sample_ratio", *rows["abprop"]["ratios"], "copy_ratio", "repeat_ratio"]
-    table = Table(title="samples beside the picture: 1 is another piece of it, copies have 0")
+    ours = rows["abprop"]
+    more = ("copy_ratio", "repeat_ratio", "reconstruction_ratio", "over_reconstructions")
+    keys = ["sample_ratio", *ours["ratios"], *(key for key in more if key in ours)]
+    table = Table(title="samples beside the real: 1 is more of it, copies have 0")
     for column in ("", *keys):
         table.add_column(column.replace("_", " "), justify="right" if column else "left")
     for name, ratios in rows.items():

@@ -28,7 +28,7 @@ from abprop.errors import UserError, unknown
 from abprop.evaluate import recovery
 from abprop.evaluate.reconstruction import Explained
 from abprop.evaluate.recovery import Answering, Posterior
-from abprop.evaluate.samples import sounds, textures, videos
+from abprop.evaluate.samples import pictures, sounds, textures, videos
 from abprop.evaluate.samples.likeness import Likeness
 from abprop.evaluate.scores import Scores, errors
 from abprop.kinds import Kind
@@ -44,13 +44,14 @@ ROWS = 4096  # of an operator written out as a matrix, at most
 
 # By `Kind.judge`: what holds samples against their source, and rivals of it.
 JUDGES: dict[str, tuple[Callable[..., tuple[Likeness, dict[str, Ratios]]], Iterable[str]]] = {
+    "pictures": (pictures.judged, ()),
     "texture": (textures.judged, baselines.TEXTURES),
     "sound": (sounds.judged, baselines.SOUNDS),
     "video": (videos.judged, baselines.VIDEOS),
 }
 
 
-class Run(textures.Run, sounds.Run, videos.Run, Protocol):
+class Run(pictures.Run, textures.Run, sounds.Run, videos.Run, Protocol):
     """What judging asks of a fitted run; see `run.fitted`."""
 
     model: Model
@@ -66,6 +67,7 @@ class Run(textures.Run, sounds.Run, videos.Run, Protocol):
     @property
     def residual(self) -> str: ...
     def given(self) -> Signals: ...
+    def owns(self, signals: Signals) -> bool: ...
     def posterior(
         self,
         signals: Signals,
@@ -90,7 +92,7 @@ def judged(
     See `Run.evaluate`.
     """
     began = time.monotonic()
-    whole = bool(run.kind.judge) and list(signals.names) == run.names
+    whole = bool(run.kind.judge) and run.owns(signals)
     own = whole and run.kind.cuts
     judge, known = JUDGES.get(run.kind.judge, (None, ()))
     rivals = [name for name in against if whole and name in known]

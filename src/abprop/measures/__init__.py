@@ -19,5 +19,6 @@ Two more say how new it is, 1 where as new as another piece of the material, 0 w
 from abprop.measures.clips import Clip
 from abprop.measures.material import Material, Ratios
 from abprop.measures.moving import Moving
+from abprop.measures.pictures import Pictures
 
-__all__ = ["Clip", "Material", "Moving", "Ratios"]
+__all__ = ["Clip", "Material", "Moving", "Pictures", "Ratios"]

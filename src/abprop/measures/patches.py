@@ -123,7 +123,7 @@ class Comparison:
     def _at_octave(self, a: Tensor, b: Tensor) -> tuple[float, float, float]:
         some = b[:: max(1, len(b) // len(a))]  # as many as asked the other way
         directions = self.directions[: a.shape[1]]
-        sliced = _quantiles(a @ directions) - _quantiles(b @ directions)
+        sliced = quantiles(a @ directions) - quantiles(b @ directions)
         return (
             sliced.square().mean().sqrt().item(),
             nearest(a, b).mean().item(),
@@ -145,7 +145,7 @@ class Comparison:
         return self.large(cut(coarser(piece, 1), LARGE, every))
 
 
-def _quantiles(values: Tensor) -> Tensor:
+def quantiles(values: Tensor) -> Tensor:
     """QUANTILES of each column, (n, m) -> (QUANTILES, m)."""
     levels = (torch.arange(QUANTILES) + 0.5) / QUANTILES
     return values.sort(0).values[(levels * len(values)).long()]

@@ -3,6 +3,8 @@
     standard:  p(z) = N(0, I)                                   (the paper's)
     gaussian:  p(z) = N(mu, S),  mu and S = mean and covariance of the current z's
     markov:    over maps: blocks of the inferred maps that fit their neighbours (see `markov`)
+    mixture:   over vectors: N(mu, S) while learning, then a mixture of Gaussians fitted to the z's
+    learned:   over vectors: a flow that is learned with f (see `shaped`)
 
 The Gaussian's step is closed-form EM, as a running average over the batches. For a vector it adds
 nothing to the model (z' = L^-1 (z - mu), folded into the first layer, gives back N(0, I) and the
@@ -14,9 +16,14 @@ mu and S are over the k channels, shared by all positions: a stationary signal s
 from abprop.priors.base import FAR, Foldable, Prior, normals
 from abprop.priors.markov import Markov
 from abprop.priors.normal import Gaussian, StandardNormal
+from abprop.priors.shaped import Flow, Mixture, Shaped
 
-PRIORS = {"standard": StandardNormal, "gaussian": Gaussian, "markov": Markov}
+PRIORS = {
+    "standard": StandardNormal, "gaussian": Gaussian, "markov": Markov, "mixture": Mixture,
+    "learned": Flow,
+}  # fmt: skip
 
 __all__ = [
-    "FAR", "PRIORS", "Foldable", "Gaussian", "Markov", "Prior", "StandardNormal", "normals",
+    "FAR", "PRIORS", "Flow", "Foldable", "Gaussian", "Markov", "Mixture", "Prior", "Shaped",
+    "StandardNormal", "normals",
 ]  # fmt: skip

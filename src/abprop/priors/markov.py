@@ -56,13 +56,16 @@ class Markov(Gaussian):
         self._places: Tensor | None = None
         self._library: Library | None = None
 
-    def remember(self, z: Tensor, places: Tensor | None) -> None:
+    def remember(
+        self, z: Tensor, places: Tensor | None = None, originals: int | None = None
+    ) -> None:
         """Take blocks from inferred maps, once something is drawn.
 
         Args:
             z: (M, k, *grid).
             places: where in the signal each map begins, in cells (M, axes), for signals cut from
                 one; None: they have nothing in common.
+            originals: how many are no copies; all are taken from.
         """
         self._maps, self._places, self._library = z, places, None
 

@@ -57,7 +57,9 @@ class StandardNormal(nn.Module):
     ) -> None:
         """Nothing to learn."""
 
-    def remember(self, z: Tensor, places: Tensor | None) -> None:
+    def remember(
+        self, z: Tensor, places: Tensor | None = None, originals: int | None = None
+    ) -> None:
         """Nothing to remember."""
 
     def fold(self, network: Foldable) -> Prior:
@@ -174,7 +176,9 @@ class Gaussian(nn.Module):
         found = (rows_of(z) - self.mean) @ axes.to(z)
         return found.reshape(len(z), *z.shape[2:], -1).movedim(-1, 1)
 
-    def remember(self, z: Tensor, places: Tensor | None) -> None:
+    def remember(
+        self, z: Tensor, places: Tensor | None = None, originals: int | None = None
+    ) -> None:
         """Mean and covariance are all there is to remember."""
 
 

@@ -299,6 +299,6 @@ def assembled(
     places, cell = meta["data"].get("places"), 2**learned.network.stages
     along = len(learned.network.latent_shape) - 1
     places = None if places is None else torch.tensor(places)[:, :along] / cell
-    learned.prior.remember(states, places)
+    learned.prior.remember(states, places, len(meta["data"]["names"]))
     model, z = learned.folded(), learned.fold_latents(states)
     return Run(folder, recipe, model, learned, where, step, meta, ids, z, states)

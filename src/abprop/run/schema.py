@@ -122,8 +122,8 @@ class ModelKeys(_Section):
     )
     prior: Annotated[str, one_of(PRIORS, "auto")] = _key(
         "auto",
-        "prior of the latents: standard (fixed N(0, I)), gaussian (fitted), markov (maps whose "
-        "cells fit their neighbours); auto: gaussian, markov for textures",
+        "prior of z: standard (N(0, I)), gaussian (fitted), mixture (fitted at the end), learned "
+        "(a flow), markov (maps whose cells fit together); auto: gaussian, markov for textures",
     )
     likelihood: Annotated[str, one_of(LIKELIHOODS)] = _key(
         "gaussian",

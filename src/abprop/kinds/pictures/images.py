@@ -30,6 +30,7 @@ class Images(Kind):
     name, one, many = "images", "picture", "pictures"
     preset = "images"
     alone = "texture"  # what a single picture is
+    judge = "pictures"
 
     def likely(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Three axes of grey pictures, four with channels first or last."""

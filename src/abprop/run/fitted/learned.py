@@ -299,15 +299,21 @@ class Learned:
             group=self.group,
         )
 
+    def owns(self, signals: Signals) -> bool:
+        """Whether these are what was learned from; of what cuts, the crops."""
+        if self.kind.cuts:
+            return list(signals.names) == self.names
+        if signals is self._own:  # of which what was forgotten is left out
+            return True
+        same = signals.fingerprint == self.recipe.data.fingerprint
+        return same and not forgotten(self.recipe)
+
     def _rows_of(self, signals: Signals) -> dict[int, int]:
         """Rows of `signals` that were learned from -> their rows in the table of latents."""
         if self.kind.cuts:
             return {row: row for row in range(len(signals))} if signals is self._own else {}
-        gone = forgotten(self.recipe)
-        if signals is not self._own and (
-            gone or signals.fingerprint != self.recipe.data.fingerprint
-        ):
+        if not self.owns(signals):
             return {}
         ids = self.ids[: len(self.names)].cpu().numpy()
-        places = ids - np.searchsorted(gone, ids)  # where the forgotten are left out
+        places = ids - np.searchsorted(forgotten(self.recipe), ids)
         return {int(place): row for row, place in enumerate(places)}
