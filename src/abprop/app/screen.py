@@ -33,7 +33,7 @@ def show_errors(result: Mapping[str, Any]) -> None:
             table.add_row(name, *(f"{errors[key]:.4g}" for key in keys))
     _show(table)
     if "ratios" in result:
-        _show_ratios({"abprop": {**result, **result["ratios"]}, **result["baselines"]})
+        _show_ratios({"abprop": {**result, **result["ratios"]}, **result.get("baselines", {})})
 
 
 def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:

@@ -110,7 +110,8 @@ def judged(
     result = {"n": len(signals), "latent_dim": _d(run), **found}
     if whole and judge is not None:
         told, beside = judge(run, rivals, progress)
-        result |= told | {"baselines": result.get("baselines", {}) | beside}
+        rows = result.get("baselines", {}) | beside
+        result |= told | ({"baselines": rows} if rows else {})
     return {**result, "seconds": round(time.monotonic() - began, 2)}
 
 
