@@ -30,7 +30,7 @@ CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 
 app = typer.Typer(
     name="abprop",
-    help="Learn a generator of images, textures, sounds, videos and tables from their latent factors.",
+    help="Learn a generator of images, sounds, videos and tables by inferring its latent factors.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
