@@ -48,7 +48,17 @@ def test_too_many_components(train: np.ndarray, d: int):
 def test_an_unknown_baseline():
     with pytest.raises(UserError, match="did you mean 'pca'"):
         baseline("pac", X, Y, 2)
-    assert set(BASELINES) == {"mean", "pca"}
+    assert set(BASELINES) == {"mean", "pca", "mirrored"}
+
+
+def test_pca_with_mirror_images_knows_both_ways() -> None:
+    twice = baseline("mirrored", X, X[..., ::-1].copy(), 14)
+    assert np.allclose(twice, X[..., ::-1], atol=1e-4), "all that it saw"
+    assert np.allclose(
+        baseline("mirrored", X, Y, 5), baseline("pca", np.concatenate([X, X[..., ::-1]]), Y, 5)
+    )
+    with pytest.raises(UserError, match="only pictures"):
+        baseline("mirrored", X[:, :, 0, 0], Y[:2, :, 0, 0], 2)
 
 
 # Signals with hidden entries ------------------------------------------------------------------

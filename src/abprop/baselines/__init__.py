@@ -1,6 +1,6 @@
 """What others would answer: the fields' standard methods, in the same units and for the same data.
 
-Complete signals (reconstructions)      baseline   mean, pca
+Complete signals (reconstructions)      baseline   mean, pca, mirrored (with mirror images)
 Signals with hidden entries             fill       mean, pca, biharmonic, linear, knn, iterative
 Indirect measurements y = A x           recover    minnorm, lasso, tv, kriging, bicubic
 A texture from one picture              texture    phase, tiles, quilting

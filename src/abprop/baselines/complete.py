@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from abprop.baselines.common import check_components
-from abprop.errors import unknown
+from abprop.errors import UserError, unknown
 
 
 def mean_baseline(train: np.ndarray, test: np.ndarray, d: int) -> np.ndarray:
@@ -31,8 +31,23 @@ def pca_baseline(train: np.ndarray, test: np.ndarray, d: int) -> np.ndarray:
     return back.reshape(test.shape)
 
 
+def mirrored_baseline(train: np.ndarray, test: np.ndarray, d: int) -> np.ndarray:
+    """PCA of pictures and their mirror images: as many copies as learning has of them.
+
+    Raises:
+        UserError: no pictures; or as for `pca_baseline`.
+    """
+    if train.ndim < 4:
+        raise UserError("--against mirrored: only pictures have mirror images; leave it out")
+    return pca_baseline(np.concatenate([train, train[..., ::-1]]), test, d)
+
+
 Baseline = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-BASELINES: dict[str, Baseline] = {"mean": mean_baseline, "pca": pca_baseline}
+BASELINES: dict[str, Baseline] = {
+    "mean": mean_baseline,
+    "pca": pca_baseline,
+    "mirrored": mirrored_baseline,
+}
 
 
 def baseline(name: str, train: np.ndarray, test: np.ndarray, d: int) -> Tensor:
