@@ -22,7 +22,7 @@ LADDER = (
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
     ("model", "residuals", "spectra", "replay"),
     ("inference",),
-    ("latents", "weights", "annealing"),
+    ("latents", "weights", "annealing", "averaging"),
     ("alternate",),
     ("distributed",),
     ("checkpoint", "machine", "rehearsal"),

@@ -78,6 +78,7 @@ OTHER: dict[str, tuple[str, object]] = {
     "train.weight_decay": ("0.3", 0.3),
     "train.beta1": ("0.5", 0.5),
     "train.beta2": ("0.999", 0.999),
+    "train.average": ("0.1", 0.1),
     "train.scores": ("4", 4),
     "train.draws": ("0.3", 0.3),
     "checkpoint.every": ("200", 200),

@@ -58,8 +58,8 @@ def _best(learning: Learning, say: Say) -> tuple[dict[str, Tensor], dict[str, Te
             learning.check_finite(step)
             say(f"iteration {learning.t} of {learning.total}")
             if learning.best == learning.t or (last and kept is None):
-                kept = (_copied(learning.model.state_dict()), _copied(learning.latents.tensors()),
-                        learning.t)  # fmt: skip
+                network, table = learning.answering.state_dict(), learning.latents.tensors()
+                kept = (_copied(network), _copied(table), learning.t)
     assert kept is not None
     return kept
 

@@ -1,14 +1,34 @@
-"""What happens while learning that a user should know of."""
+"""What learning tells of itself: how well it explains what is held out, and what happens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from abprop.alternate import Step
+
+
+class Score(NamedTuple):
+    """What held-out examples say at iteration t.
+
+    Attributes:
+        t: iterations done.
+        mse: mean squared error of their most probable reconstructions, over observed entries.
+        spread: mean squared residual over draws from their posteriors: sigma^2.
+    """
+
+    t: int
+    mse: float
+    spread: float
+
+    @classmethod
+    def of(cls, told: Sequence[float]) -> Score:
+        """A score as a manifest holds it; earlier versions knew t and mse alone."""
+        t, mse, *spread = told
+        return cls(int(t), float(mse), float(spread[0] if spread else mse))
 
 
 class Event(NamedTuple):

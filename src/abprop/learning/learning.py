@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,36 +19,18 @@ from abprop.errors import UserError
 from abprop.latents import chosen, joined
 from abprop.learning import parts
 from abprop.learning.batches import batches, largest_batch
-from abprop.learning.events import Event, Events
+from abprop.learning.events import Event, Events, Score
 from abprop.learning.settings import Settings
+from abprop.model import Model
 from abprop.noise import Noise
 
 SCORED = 200  # held-out examples that are scored, at most
 ABSURD = 1e8  # mean squared residual, where a signal spans about [-1, 1]
 HELDOUT_STEPS = 60  # of the solver, for each held-out score
+WALKING = "walking"  # in a checkpoint: weights as learning left them, where an average answers
 BURNED = 512  # examples that burn in together
 WATCHED = 16  # examples whose chains are diagnosed
 WATCHED_STEPS = 5  # of a diagnosed visit, where those of learning are shorter
-
-
-class Score(NamedTuple):
-    """What held-out examples say at iteration t.
-
-    Attributes:
-        t: iterations done.
-        mse: mean squared error of their most probable reconstructions, over observed entries.
-        spread: mean squared residual over draws from their posteriors: sigma^2.
-    """
-
-    t: int
-    mse: float
-    spread: float
-
-    @classmethod
-    def of(cls, told: Sequence[float]) -> Score:
-        """A score as a manifest holds it; earlier versions knew t and mse alone."""
-        t, mse, *spread = told
-        return cls(int(t), float(mse), float(spread[0] if spread else mse))
 
 
 @dataclass
@@ -87,6 +69,7 @@ class Learning:
             model.network.centre(means)
         latents = parts.make_latents(settings, self.train, self.originals, model, self.shards)
         self.latents, self.model = latents.to(self.device), model.to(self.device)
+        self.averaged = parts.make_average(settings, self.model)
         self.kernel = parts.make_kernel(settings)
         self.optimizer = parts.make_optimizer(settings, model)
         self.drawn = parts.make_drawn(settings, self.train, self.model, self.latents)
@@ -97,6 +80,16 @@ class Learning:
             )
         rows = largest_batch(len(self.train), settings.train.batch) * settings.infer.chains
         self.chunk = parts.fitting_chunk(settings.infer.chunk, -(-rows // self.shards.parts))
+
+    @property
+    def answering(self) -> Model:
+        """The model that answers: what learns, or its average."""
+        return self.model if self.averaged is None else self.averaged.model
+
+    def formed(self, forms: Sequence[str]) -> None:
+        """Compute each layer in a form of its own; see `networks.stages`."""
+        for model in (self.model, self.answering):
+            model.network.forms = tuple(forms)
 
     @property
     def total(self) -> int:
@@ -146,6 +139,8 @@ class Learning:
         )
         for step in self._guarded(stream):
             self.t = step.t + 1
+            if self.averaged is not None:
+                self.averaged.update(self.t)
             self._learn_sigma(step)
             self.events.look(step)
             yield step
@@ -178,7 +173,7 @@ class Learning:
         """
         if self.heldout is None:
             raise ValueError("nothing was held out")
-        model, n, noise = self.model, len(self.heldout), Noise(self.settings.seed, "heldout")
+        model, n, noise = self.answering, len(self.heldout), Noise(self.settings.seed, "heldout")
         rows = torch.arange(0, n, -(-n // SCORED))
         shards = self.shards.of(len(rows))
         chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
@@ -285,7 +280,8 @@ class Learning:
         if shards.group.first:
             latents["latents-00000"] |= self.latents.shared()
         return {
-            "network": dict(self.model.state_dict()),
+            "network": dict(self.answering.state_dict()),
+            **({} if self.averaged is None else {WALKING: dict(self.model.network.state_dict())}),
             "optimizer": parts.optimizer_tensors(self.optimizer),
             **latents,
         }
@@ -334,7 +330,10 @@ class Learning:
 
     def restore_weights(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> None:
         """The same of all but the chains."""
-        self.model.load_state_dict(dict(tensors["network"]))
+        self.answering.load_state_dict(dict(tensors["network"]))
+        if self.averaged is not None:  # earlier weights were what learned
+            now = tensors.get(WALKING) or self.averaged.model.network.state_dict()
+            self.model.network.load_state_dict(dict(now))
         self.optimizer = parts.make_optimizer(self.settings, self.model)
         parts.load_optimizer(self.optimizer, tensors["optimizer"])
         self.t = t

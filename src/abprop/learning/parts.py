@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from abprop import starts
+from abprop.averaging import Average
 from abprop.data import Examples
 from abprop.distributed import Shards
 from abprop.errors import UserError
@@ -162,6 +163,12 @@ def calibrate_metric(
     calibrate(
         model, batch.y, batch.A, z, latents.metric, noise, chunk=chunk, whole=shards.whole(sizes)
     )
+
+
+def make_average(settings: Settings, model: Model) -> Average | None:
+    """The average of its weights, if one is asked for; its network as it is now."""
+    share = settings.train.average
+    return Average(model, share) if share else None
 
 
 def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:

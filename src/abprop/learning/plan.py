@@ -18,6 +18,7 @@ from abprop.learning.batches import largest_batch
 from abprop.learning.learning import (
     HELDOUT_STEPS,
     SCORED,
+    WALKING,
     WATCHED,
     WATCHED_STEPS,
     Learning,
@@ -211,7 +212,8 @@ def rehearse(
     t, scores, heldout = learning.t, list(learning.scores), learning.heldout
     table, held, group = learning.latents, learning.tensors(), learning.shards.group
     # The table is as long as the data: it is not copied, but spared.
-    saved = {g: {k: v.clone() for k, v in held[g].items()} for g in ("network", "optimizer")}
+    groups = ("network", WALKING, "optimizer")
+    saved = {g: {k: v.clone() for k, v in held[g].items()} for g in groups if g in held}
     learning.heldout, learning.latents = None, Rehearsed(table)
     times, began = [], time.monotonic()
     # Far from any iteration of the plan: no score falls due, chains no longer wait, and looks at

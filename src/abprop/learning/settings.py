@@ -70,6 +70,7 @@ class TrainSettings:
         schedule: "cosine" or "constant".
         scores: how often held-out examples are scored, evenly over the iterations.
         draws: weight of the term from draws; 0: none.
+        average: share of the iterations over which weights are averaged; 0: they are not.
     """
 
     iterations: int | None = None
@@ -81,6 +82,7 @@ class TrainSettings:
     beta2: float = 0.99
     scores: int = 10
     draws: float = 0.0
+    average: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,9 @@ class TrainKeys(_Section):
     )
     beta1: Decay = _key(0.9, "Adam's memory of gradients")
     beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
+    average: Annotated[float, Field(ge=0, le=0.25)] = _key(
+        0.0, "weights that answer are averaged over about this share of the iterations; 0: none"
+    )
     scores: Positive = _key(10, "held-out scores in a run, evenly over its iterations")
     draws: Annotated[float, Field(ge=0)] | None = _key(
         None,

@@ -183,7 +183,7 @@ def begun(
         plain = replace(plain, infer=replace(plain.infer, start="prior"))
     learning = Learning(plain, *seen, where, PRECISIONS[name], shards)
     if forms:
-        learning.model.network.forms = tuple(forms)
+        learning.formed(forms)
     recipe = on_machine(recipe, device=device, precision=name, forms=" ".join(forms) or "auto")
     return Session(folder, recipe, learning, parts, signals)
 
