@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -88,10 +89,11 @@ def tune(options: argparse.Namespace) -> None:
 
 
 def _kept(stem: str, measure: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """A row as it was measured before, or measured now."""
-    path = RESULTS / f"{stem}.json"
+    """A row as it was measured before, or measured now, from its beginning."""
+    path, folder = RESULTS / f"{stem}.json", RUNS / stem
     if not path.exists():
-        told = measure(RUNS / stem)
+        shutil.rmtree(folder, ignore_errors=True)  # what was interrupted tells of other weights
+        told = measure(folder)
         RESULTS.mkdir(exist_ok=True)
         path.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
     return json.loads(path.read_text("utf-8"))

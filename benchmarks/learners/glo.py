@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 
 import torch
-from learners.harness import BLOCK, Found, Limit, timed
 from torch import Tensor, nn
 
 from abprop.learning.parts import make_optimizer
 from abprop.likelihoods import summed
 from abprop.networks import Generator
 from abprop.run.fitting import Session
+from learners.harness import BLOCK, Found, Limit, timed
 
 SETS = ("model.prior=gaussian", "infer.start=pca", "infer.kernel=gradient")
 RATIO = 10.0  # learning rate of z over that of W, as in the paper

@@ -1,4 +1,4 @@
-"""A row: one learner, one seed, from complete or incomplete pictures, judged by `abprop evaluate`."""
+"""A row: one learner, one seed, complete or incomplete pictures, judged by `abprop evaluate`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from learners import Learner
-from learners.harness import Limit, learned
 
 from abprop.run import Run, load
 from abprop.run.fitting import Session
+from learners import Learner
+from learners.harness import Limit, learned
 
 HIDE = "P.7"  # what is hidden, of unseen pictures or in learning
 Evaluate = Callable[..., dict[str, Any]]
@@ -89,9 +89,7 @@ def row(
     if found.own is not None:
         told["own_mse"] = _own_mse(load(folder, last=True), pictures, found.own)
     words = _set(pictures.chosen)
-    told["unseen"] = evaluate(
-        folder, pictures.test, *words, "--against", "pca", "--likelihood"
-    )
+    told["unseen"] = evaluate(folder, pictures.test, *words, "--against", "pca", "--likelihood")
     told["own_data"] = evaluate(folder)
     told["recovery"] = evaluate(folder, pictures.test, *words, "--hide", HIDE)
     return told
@@ -107,9 +105,7 @@ def _facts(session: Session) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _own_mse(
-    run: Run, pictures: Pictures, own: Callable[[torch.Tensor], torch.Tensor]
-) -> float:
+def _own_mse(run: Run, pictures: Pictures, own: Callable[[torch.Tensor], torch.Tensor]) -> float:
     """Mean squared error of the learner's own reconstructions of unseen pictures, model units."""
     signals = run.given(pictures.test, pictures.chosen)
     y, _ = signals.batch(range(len(signals)))

@@ -9,13 +9,13 @@ matter of minutes: it takes what it takes, and that is told.
 from __future__ import annotations
 
 import torch
-from learners.harness import Found, Limit, in_blocks
 from torch import Tensor
 
 from abprop import principal
 from abprop.networks import LinearGenerator
 from abprop.noise import Noise
 from abprop.run.fitting import Session
+from learners.harness import Found, Limit, in_blocks
 
 SETS = ("model.network=linear", "model.prior=standard", "model.sigma=learned", "infer.start=prior")
 

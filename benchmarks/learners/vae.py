@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from learners.harness import BLOCK, Found, Limit, in_blocks, timed
 from torch import Tensor, nn
 
 from abprop.learning.parts import make_optimizer
@@ -27,6 +26,7 @@ from abprop.networks.stages import SLOPE
 from abprop.noise import Noise
 from abprop.operators import Operator
 from abprop.run.fitting import Session
+from learners.harness import BLOCK, Found, Limit, in_blocks, timed
 
 SETS = ("model.prior=standard", "infer.start=prior")
 CLAMP = -8.0, 2.0  # of log s
@@ -79,9 +79,7 @@ class Encoder(nn.Module):
         """q(z | y)."""
         h = self._padded(y).to(self.dtype)
         for w, b in zip(self.weights, self.biases, strict=True):
-            h = F.leaky_relu(
-                F.conv2d(h, w.to(h.dtype), b.to(h.dtype), stride=2, padding=1), SLOPE
-            )
+            h = F.leaky_relu(F.conv2d(h, w.to(h.dtype), b.to(h.dtype), stride=2, padding=1), SLOPE)
         mean, log_s = F.linear(h.flatten(1).float(), self.dense, self.dense_bias).chunk(2, 1)
         return Law(mean, log_s.clamp(*CLAMP))
 
