@@ -158,7 +158,7 @@ def _cell(key: str, values: Iterable[float]) -> str:
 
 def main() -> None:
     """See the module."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--data", type=Path)
     asked.add_argument("--minutes", type=float, help="15, or 2 to tune")
     asked.add_argument("--seeds", type=int, nargs="+", default=[0])

@@ -17,7 +17,7 @@ from tiny import Command, blobs
 from torch import Tensor
 
 from abprop.data import SECRET
-from abprop.networks import LinearGenerator
+from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity
 from abprop.run import load
@@ -198,6 +198,7 @@ def test_the_vae_climbs_its_bound() -> None:
 def test_the_encoder_mirrors_the_decoder(pictures: Pictures, tmp_path: Path) -> None:
     session, _ = ready(tmp_path / "run", pictures.train, SETS, 0, few)
     network = session.learning.model.network
+    assert isinstance(network, ConvGenerator)
     encoder = vae.Encoder(network, Noise(0, "encoder"))
     shapes = [tuple(w.shape) for w in encoder.weights]
     assert shapes == [tuple(w.shape) for w in reversed(list(network.weights))]
@@ -218,13 +219,19 @@ def test_latents_of_glo_stay_in_the_ball(pictures: Pictures, tmp_path: Path) -> 
     assert torch.equal(z[1], torch.tensor([0.1, 0.2]))
 
 
+def straight(session: Session) -> tuple[Tensor, Tensor, Tensor]:
+    """W, b and sigma of a linear f."""
+    model = session.learning.model
+    assert isinstance(model.network, LinearGenerator)
+    return model.network.weight.detach(), model.network.bias.detach(), model.likelihood.sigma
+
+
 def test_likelihood_of_ppca_is_scikit_learns(tmp_path: Path) -> None:
     """By N(b, W W^T + sigma^2 I) of the weights it left. scikit-learn divides by n - 1."""
     np.save(tmp_path / "more.npy", blobs(120))  # than there are numbers in each
     session, _ = ready(tmp_path / "run", tmp_path / "more.npy", (*SETS, *ppca.SETS), 0, few)
     ppca.learn(session, few())
-    model = session.learning.model.double()
-    W, b, sigma = model.network.weight.detach(), model.network.bias.detach(), model.likelihood.sigma
+    W, b, sigma = (v.double() for v in straight(session))
     x = session.learning.train.batch().y.flatten(1).double()
     noise = sigma**2 * torch.eye(len(b), dtype=torch.float64)
     told = torch.distributions.MultivariateNormal(b, W @ W.T + noise).log_prob(x)
@@ -237,10 +244,9 @@ def test_draws_of_ppca_are_of_its_posterior(pictures: Pictures, tmp_path: Path) 
     """N(M^-1 W^T (x - b) / sigma^2, M^-1) with M = I + W^T W / sigma^2: whitened by it, N(0, I)."""
     session, found = session_of("ppca", pictures, tmp_path / "run")
     assert found.z is not None
-    learning, model = session.learning, session.learning.model
-    W, b, sigma = model.network.weight.detach(), model.network.bias.detach(), model.likelihood.sigma
+    W, b, sigma = straight(session)
     M = torch.eye(3) + W.T @ W / sigma**2
-    x = learning.train.batch().y.flatten(1)
+    x = session.learning.train.batch().y.flatten(1)
     mean = torch.linalg.solve(M, W.T @ (x - b).T / sigma**2).T
     white = (found.z - mean) @ torch.linalg.cholesky(M)
     assert abs(white.mean()) < 5 / white.numel() ** 0.5

@@ -19,6 +19,7 @@ from learners import Learner
 from learners.harness import Limit, learned
 
 HIDE = "P.7"  # what is hidden, of unseen pictures or in learning
+LIKELY = 32  # unseen pictures whose likelihood is told, at most; the same ones for all
 Evaluate = Callable[..., dict[str, Any]]
 
 
@@ -89,7 +90,8 @@ def row(
     if found.own is not None:
         told["own_mse"] = _own_mse(load(folder, last=True), pictures, found.own)
     words = _set(pictures.chosen)
-    told["unseen"] = evaluate(folder, pictures.test, *words, "--against", "pca", "--likelihood")
+    asked = ("--against", "pca", "--likelihood", "--examples", LIKELY)
+    told["unseen"] = evaluate(folder, pictures.test, *words, *asked)
     told["own_data"] = evaluate(folder)
     told["recovery"] = evaluate(folder, pictures.test, *words, "--hide", HIDE)
     return told

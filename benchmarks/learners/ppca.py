@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from abprop import principal
+from abprop.alternate import Batch
 from abprop.networks import LinearGenerator
 from abprop.noise import Noise
+from abprop.operators import Mask
 from abprop.run.fitting import Session
 from learners.harness import Found, Limit, in_blocks
 
@@ -40,10 +42,14 @@ def learn(session: Session, limit: Limit) -> Found:
 def _seen(session: Session) -> tuple[Tensor, Tensor | None]:
     """All examples (M, D), and which entries were observed, bool (M, G); see `principal.fit`."""
     x = in_blocks(session, lambda batch: batch.y.flatten(1))
-    if getattr(session.learning.train.A[torch.arange(1)], "hidden", None) is None:
-        return x, None
-    # A rule hides the same places in all channels.
-    return x, in_blocks(session, lambda batch: ~batch.A.hidden[:, 0].flatten(1))
+    some = session.learning.train.A[torch.arange(1)]
+    return x, in_blocks(session, _observed) if isinstance(some, Mask) else None
+
+
+def _observed(batch: Batch) -> Tensor:
+    """Places where something was observed: rules hide them in all channels."""
+    assert isinstance(batch.A, Mask)
+    return ~batch.A.hidden[:, 0].flatten(1)
 
 
 def _blocks(
