@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SETS = (
     "model.latent=3", "model.channels=4", "data.holdout=0.3", "train.batch=8", "infer.chunk=16",
     "run.threads=1", "run.precision=float32",
 )  # fmt: skip
+SCRIPT = str(Path(__file__).resolve().parents[1] / "benchmarks" / "learners.py")
 COUNT, ITERATIONS, DRAWS = 70, 5, 4000
 
 
@@ -122,11 +124,17 @@ def test_a_row_is_judged_by_the_commands(
         return row("vae", LEARNERS["vae"], pictures, folder, 0, few, hidden=hidden,
                    evaluate=evaluate)  # fmt: skip
 
-    told = found(hidden=False)
+    told, half = found(hidden=False), found(hidden=True)
     assert told["own_mse"] > 0 and told["unseen"]["mse"] > 0
     assert told["unseen"]["likelihood"]["scored"] == "given"
     assert told["recovery"]["scored"] == "hidden" and told["iterations"] == ITERATIONS
-    assert found(hidden=True)["own_data"]["scored"] == "hidden"
+    assert half["own_data"]["scored"] == "hidden"
+    for kind, what in (("complete", told), ("hidden", half)):
+        path = tmp_path / f"learners-blobs-vae-{kind}-0.json"
+        path.write_text(json.dumps(what), "utf-8")
+    lines = runpy.run_path(SCRIPT)["table"]("blobs", tmp_path).splitlines()
+    assert len(lines) == 3 and lines[2].startswith("| vae | ")
+    assert all(cell.strip() for cell in lines[2].strip("|").split("|"))
 
 
 # The limit ------------------------------------------------------------------------------------

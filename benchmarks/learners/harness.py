@@ -34,15 +34,18 @@ BLOCK = 64  # examples computed together
 
 @dataclass
 class Limit:
-    """How long a learner may learn: seconds of wall time, counted from here on, or iterations.
+    """How long a learner may learn: seconds counted from here on, or iterations.
 
     Attributes:
         seconds: above 0.
         iterations: at most so many, for tests; None: as many as there is time for.
+        busy: count what this process computes, on one thread, instead of wall time: beside other
+            work that is the fairer one.
     """
 
     seconds: float
     iterations: int | None = None
+    busy: bool = False
     began: float = field(default_factory=time.monotonic)
     computed: float = field(default_factory=time.process_time)
 
@@ -58,7 +61,7 @@ class Limit:
         """What part of the limit has gone by before iteration t; 1 or more: it is over."""
         if self.iterations is not None:
             return t / self.iterations
-        return self.elapsed() / self.seconds
+        return (self.processor() if self.busy else self.elapsed()) / self.seconds
 
 
 @dataclass(frozen=True)
