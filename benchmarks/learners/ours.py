@@ -1,0 +1,116 @@
+"""Alternating back-propagation and its kin: recipes of this library, learned by its own loop.
+
+abp        the default: persistent chains from principal component scores, a fitted prior
+short-run  every visit begins at a draw from N(0, I) and takes K steps (Nijkamp et al., Learning
+           Multi-layer Latent Variable Model via Variational Optimization of Short Run MCMC, 2020)
+pgd        particle gradient descent (Kuntz, Lim, Johansen, Particle algorithms for maximum
+           likelihood training of latent variable models, AISTATS 2023)
+
+    W   <- W + h/N sum_j grad_W log p(y, z_j; W)                  here: AdamW of the mean over N
+    z_j <- z_j + h grad_z log p(y, z_j; W) + sqrt(2 h) noise      j = 1..N
+
+is Algorithm 1 with one Langevin step a visit (infer.steps=1, infer.kernel=langevin), N persistent
+chains of each example (infer.chains=N) and a fixed step s, s^2 / 2 = h. Its authors move W and z
+at once and all particles in each iteration; here W moves right after z, of a batch, as for the
+others, and particles begin at the prior, N(0, I), which stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from abprop.inference import State, due, infer
+from abprop.learning import Learning
+from abprop.learning.plan import WAIT
+from abprop.noise import Noise
+from abprop.operators import Identity
+from abprop.run.fitting import Session
+from learners.harness import BLOCK, FOREVER, Found, Limit
+
+STEPS = 20  # K, of a short run
+PARTICLES = 3  # N, of an example; the authors took 10, which learn less in the same minutes (docs)
+SIZE = 0.2  # s, in standard deviations of the prior
+
+SHORT = (
+    "infer.visits=restarted", f"infer.steps={STEPS}", "infer.start=prior", "infer.wait=0",
+    "model.prior=standard",
+)  # fmt: skip
+PGD = (
+    "infer.kernel=langevin", "infer.steps=1", f"infer.step_size={SIZE}", "infer.start=prior",
+    f"infer.chains={PARTICLES}", "infer.wait=0", "model.prior=standard",
+)  # fmt: skip
+
+
+def learn(session: Session, limit: Limit) -> Found:
+    """Algorithm 1 by the recipe until the limit is over.
+
+    The schedule follows the limit instead of a number of iterations planned: chains wait as long
+    as they would, and the learning rate falls as it would.
+    """
+    learning = session.learning
+    heldout, learning.heldout = learning.heldout, None  # no one looks at it while learning
+    waits = learning.settings.infer.wait is None and learning.settings.infer.start == "pca"
+    part = waiting_part(learning.settings.infer.steps) if waits else 0.0
+    _until(learning, limit, part, waiting=True)
+    _until(learning, limit, part, waiting=False)
+    learning.heldout = heldout
+    short = learning.settings.infer.visits == "restarted"
+    return Found(None, learning.t, (lambda y: short_run(learning, y)) if short else None)
+
+
+def waiting_part(steps: int) -> float:
+    """What part of the time the WAIT of all iterations takes in which chains stay.
+
+    Args:
+        steps: l; an iteration in which chains move is about l + 1 times as long.
+    """
+    return WAIT / (WAIT + (1 - WAIT) * (steps + 1))
+
+
+def done(gone: float, part: float) -> float:
+    """What part of the iterations is over after a part `gone` of the time, 0 to 1."""
+    if gone < part:
+        return WAIT * gone / part
+    return gone if not part else WAIT + (1 - WAIT) * (gone - part) / (1 - part)
+
+
+def _until(learning: Learning, limit: Limit, part: float, *, waiting: bool) -> None:
+    """Iterations with chains that wait, or with chains that move."""
+    end = part if waiting else 1.0
+    if limit.gone(learning.t) >= end:
+        return
+    infer = replace(learning.settings.infer, wait=FOREVER if waiting else learning.t)
+    learning.settings = replace(learning.settings, infer=infer)
+    _plan(learning, limit, part)
+    with closing(learning.steps(FOREVER)) as steps:
+        for _ in steps:
+            if limit.gone(learning.t) >= end:
+                break
+            _plan(learning, limit, part)
+
+
+def _plan(learning: Learning, limit: Limit, part: float) -> None:
+    """As many iterations in all as the pace so far promises: what the schedule goes by."""
+    over = max(done(limit.gone(learning.t), part), 1e-6)
+    total = max(learning.t + 1, math.ceil(learning.t / over))
+    train = replace(learning.settings.train, iterations=total)
+    learning.settings = replace(learning.settings, train=train)
+
+
+def short_run(learning: Learning, y: Tensor) -> Tensor:
+    """f at the end of a short run from a draw of the prior, as a visit of learning goes."""
+    seed, ids = learning.settings.seed, torch.arange(len(y))
+    z = learning.model.prior.draw_each(Noise(seed, "own").at(ids)).to(learning.latents.z)
+    A = Identity(len(y), tuple(y.shape[1:]))
+    state, _ = infer(
+        learning.model, y, A, State.begin(z), learning.kernel, steps=STEPS,
+        noise=Noise(seed, "own-steps").at(ids), metric=learning.latents.metric,
+        look=due(0, STEPS), chunk=learning.chunk,
+    )  # fmt: skip
+    with torch.no_grad():
+        return torch.cat([learning.model.network(some) for some in state.z.split(BLOCK)])
