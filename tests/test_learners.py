@@ -21,6 +21,7 @@ from abprop.data import SECRET
 from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity
+from abprop.report.comparing.groups import essence
 from abprop.run import load
 from abprop.run.fitting import Session
 
@@ -78,6 +79,16 @@ def test_learners_differ_in_their_recipes(name: str) -> None:
     """Or `abprop compare` would take them for seeds of one."""
     keys = {other: learner.sets for other, learner in LEARNERS.items()}
     assert [other for other, sets in keys.items() if sets == keys[name]] == [name]
+
+
+def test_seeds_of_a_learner_are_one_row(pictures: Pictures, tmp_path: Path) -> None:
+    """Though each came to another number of iterations in its time."""
+    keys = (*SETS, *LEARNERS["glo"].keys())
+    for seed in (0, 1):
+        learned(glo.learn, tmp_path / str(seed), pictures.train, keys, seed, lambda: Limit(0.2))
+    recipes = [load(tmp_path / str(seed)).recipe for seed in (0, 1)]
+    assert recipes[0].train.budget == "0.2s"
+    assert essence(recipes[0]) == essence(recipes[1])
 
 
 def test_all_see_the_same(pictures: Pictures, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def in_blocks(session: Session, told: Callable[[Batch], Tensor]) -> Tensor:
         return torch.cat([told(learning.train.batch(some, learning.device)) for some in rows])
 
 
-def saved(session: Session, found: Found) -> None:
+def saved(session: Session, found: Found, limit: Limit) -> None:
     """Write what was learned as a run directory.
 
     The prior, where it is fitted, is that of the latents; sigma is what held-out pictures say, by
@@ -169,7 +169,8 @@ def saved(session: Session, found: Found) -> None:
     if learning.heldout is not None:
         learning.scores = [learning.score_heldout()]
     done = max(1, learning.t)
-    session.recipe = with_plan(session.recipe, done, None)
+    budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
+    session.recipe = with_plan(session.recipe, done, budget)
     train = replace(learning.settings.train, iterations=done)
     learning.settings = replace(learning.settings, train=train)
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,5 +190,5 @@ def learned(
     session, started = ready(folder, source, sets, seed, limit)
     found = learn(session, started)
     found = replace(found, seconds=started.elapsed(), processor=started.processor())
-    saved(session, found)
+    saved(session, found, started)
     return session, found

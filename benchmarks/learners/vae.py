@@ -28,7 +28,7 @@ from abprop.operators import Operator
 from abprop.run.fitting import Session
 from learners.harness import BLOCK, Found, Limit, in_blocks, timed
 
-SETS = ("model.prior=standard", "infer.start=prior")
+SETS = ("model.prior=standard", "model.sigma=learned", "infer.start=prior")
 CLAMP = -8.0, 2.0  # of log s
 
 
