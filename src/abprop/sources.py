@@ -11,9 +11,10 @@ import numpy as np
 from abprop.data import MISSING, OBSERVED, SECRET, Signals, hidden_by
 from abprop.data.choice import chosen
 from abprop.data.masks import open_masks
-from abprop.data.signals import by_row, choose_scale
+from abprop.data.signals import choose_scale
 from abprop.errors import UserError, unknown
 from abprop.files import arrays, tables
+from abprop.files.entries import by_row
 from abprop.files.limits import BATCH, check_memory, check_pixels, quoted
 from abprop.files.pictures import check_channels
 from abprop.grammar import parse_range, parse_size
@@ -225,7 +226,7 @@ def _arranged(
     mask, said = open_masks(request.masks, len(arranged), len(rows), arranged.ndim - 2)
     note = "; ".join(filter(None, (note, said)))
     found, veil = kind.stacked(arranged, rows, where, request, mask)
-    names = list(by_row(rows[: len(found)].tolist()))  # frames are one clip
+    names = by_row(rows[: len(found)].tolist())  # frames are one clip
     raw = Raw(kind.name, found, veil, names, columns, note, kind.told(request))
     lost = ""
     if kind.by_column:  # what is behind a mask has no say

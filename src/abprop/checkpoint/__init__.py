@@ -11,13 +11,20 @@ depend only on what is saved, so equal states make equal folders. Nothing is eve
 from abprop.checkpoint.beside import colour_in, coloured, known_in, learned_of, named, names_in
 from abprop.checkpoint.files import write_bytes, write_text
 from abprop.checkpoint.keeping import lock, path_of, prune, steps
-from abprop.checkpoint.manifest import Checkpoint, CheckpointError, shard, step_name
+from abprop.checkpoint.manifest import (
+    Checkpoint,
+    CheckpointError,
+    latents_in,
+    shard,
+    step_name,
+)
 from abprop.checkpoint.reading import facts, latest, load
 from abprop.checkpoint.writing import digest, save
 
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "latents_in",
     "shard",
     "step_name",
     "named",

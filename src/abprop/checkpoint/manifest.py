@@ -52,7 +52,12 @@ class Checkpoint:
     @property
     def latents(self) -> dict[str, Tensor]:
         """Those of all shards, rows in the order of ids."""
-        return joined([self.tensors[name] for name in sorted(self.tensors) if shard(name)])
+        return latents_in(self.tensors)
+
+
+def latents_in(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The latents of all shards among a checkpoint's groups, rows in the order of ids."""
+    return joined([tensors[name] for name in sorted(tensors) if shard(name)])
 
 
 def shard(name: str) -> bool:

@@ -212,11 +212,6 @@ class Signals:
         return Signals.of(*changed, columns=self.columns, note=self.note, about=self.about)
 
 
-def by_row(rows: Iterable[int]) -> tuple[str, ...]:
-    """What examples without names are called."""
-    return tuple(f"{row:06d}" for row in rows)
-
-
 def fingerprint(values: np.ndarray, veil: np.ndarray | None, names: tuple[str, ...]) -> str:
     """SHA-256 over shape, dtype and bytes of values, mask and names (hexadecimal).
 

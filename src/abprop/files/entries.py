@@ -126,6 +126,11 @@ def without_not(text: str) -> str:
     return text
 
 
+def by_row(rows: Iterable[int]) -> list[str]:
+    """What examples without names are called."""
+    return [f"{row:06d}" for row in rows]
+
+
 def unique_names(entries: list[Entry]) -> list[str]:
     """A name for each file: its stem, or as much more of its path as tells them apart."""
     paths = [PurePosixPath(entry.name) for entry in entries]

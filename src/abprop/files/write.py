@@ -16,6 +16,7 @@ import numpy as np
 from abprop.checkpoint import write_bytes
 from abprop.checkpoint.files import TEMPORARY
 from abprop.errors import UserError
+from abprop.files.entries import by_row
 from abprop.files.limits import quoted, reason
 
 _GAP = 2  # pixels
@@ -84,7 +85,7 @@ def grid(x: np.ndarray, columns: int | None = None) -> np.ndarray:
 
 
 def _save_folder(x: np.ndarray, folder: Path, names: Sequence[str] | None) -> list[Path]:
-    names = [f"{i:06d}" for i in range(len(x))] if names is None else names
+    names = by_row(range(len(x))) if names is None else names
     if len(names) != len(x):
         raise ValueError(f"{len(x)} pictures but {len(names)} names")
     suffix = ".png" if _png_holds(x[0]) else ".tif"

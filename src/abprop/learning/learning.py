@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from abprop import machine, starts, tasks
+from abprop import checkpoint, machine, starts, tasks
 from abprop.alternate import Step, alternate
 from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
 from abprop.distributed import Shards
 from abprop.errors import UserError
-from abprop.latents import chosen, joined
+from abprop.latents import chosen
 from abprop.learning import parts
 from abprop.learning.batches import batches, largest_batch
 from abprop.learning.events import Event, Events, Score
@@ -292,9 +292,11 @@ class Learning:
         Raises:
             UserError: the tensors are those of another model or other data.
         """
-        if not torch.equal(_table(tensors)["ids"], self.train.ids):
+        table = checkpoint.latents_in(tensors)
+        if not torch.equal(table["ids"], self.train.ids):
             raise UserError("the checkpoint's examples are not this run's; is the data changed?")
-        self.adopt(tensors, t)
+        self._take_on(table)
+        self.restore_weights(tensors, t)
 
     def adopt(self, tensors: Mapping[str, Mapping[str, Tensor]], t: int) -> Tensor:
         """Back to what was there at iteration t, of examples that may have come and gone since.
@@ -302,11 +304,16 @@ class Learning:
         Returns:
             Ids of those here that came: nothing is known of them.
         """
-        table, here = _table(tensors), self.latents.ids.cpu()
+        came = self._take_on(checkpoint.latents_in(tensors))
+        self.restore_weights(tensors, t)
+        return came
+
+    def _take_on(self, table: Mapping[str, Tensor]) -> Tensor:
+        """The chains that a table knows; returns ids of those here that it does not."""
+        here = self.latents.ids.cpu()
         known = torch.isin(here, table["ids"])
         rows = chosen(table, here[known])
         self.latents.adopt({k: v.to(self.device) for k, v in rows.items()}, here[known])
-        self.restore_weights(tensors, t)
         return here[~known]
 
     def burn_in(self, ids: Tensor) -> None:
@@ -337,8 +344,3 @@ class Learning:
         self.optimizer = parts.make_optimizer(self.settings, self.model)
         parts.load_optimizer(self.optimizer, tensors["optimizer"])
         self.t = t
-
-
-def _table(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The latents of all shards."""
-    return joined([tensors[name] for name in sorted(tensors) if name.startswith("latents-")])

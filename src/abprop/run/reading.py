@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from abprop.data import OBSERVED, Scale, Signals
-from abprop.data.signals import by_row
 from abprop.errors import UserError
+from abprop.files.entries import by_row
 from abprop.files.limits import check_memory
 from abprop.grammar import parse_selection
 from abprop.kinds import KINDS, Kind
@@ -211,7 +211,7 @@ def _blanked(part: Signals, size: int, gone: np.ndarray) -> Signals:
     left = np.setdiff1d(np.arange(size), gone)
     if len(part) != len(left):
         part = _complete(part, size).take(left)
-    found, names = part.names, [""] * size
+    found, names = list(part.names), [""] * size
     if found == by_row(range(len(found))):  # by their rows, which are others now
         found = by_row(left.tolist())
     for place, name in zip(left.tolist(), found, strict=True):

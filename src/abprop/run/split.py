@@ -241,6 +241,11 @@ def _listed(scale: Scale) -> dict[str, Any]:
     }
 
 
+def scale_read(data: dict[str, Any]) -> Scale:
+    """The scale of what was read, of a `summary`; earlier versions told that of learning alone."""
+    return listed_back(data.get("read", data["scale"]))
+
+
 def listed_back(told: dict[str, Any]) -> Scale:
     """The scale that a summary tells of."""
     low, high = (

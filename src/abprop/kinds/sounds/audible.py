@@ -12,6 +12,7 @@ import torch
 from abprop.data import Examples, Signals
 from abprop.errors import AbpropError, UserError
 from abprop.files import sounds
+from abprop.files.entries import by_row
 from abprop.files.limits import quoted
 from abprop.files.write import inside
 from abprop.kinds.base import Asked, Kind, Request
@@ -56,7 +57,7 @@ class Audible(Kind):
         rate, wanted, subtype = about["rate"], about["file_rate"], about["subtype"]
         if path.suffix and len(x) > 1:
             raise UserError(f"{quoted(path)}: {len(x)} sounds do not fit one file; give a folder")
-        names = names or [f"{i:06d}" for i in range(len(x))]
+        names = names or by_row(range(len(x)))
         files = [path] if path.suffix else [path / f"{inside(name)}.wav" for name in names]
         for one, file in zip(x, files, strict=True):
             sounds.save_sound([sounds.resampled(one, rate, wanted)], file, wanted, subtype)

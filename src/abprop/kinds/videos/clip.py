@@ -13,6 +13,7 @@ from abprop.data.choice import chosen
 from abprop.data.masks import Mask, open_masks
 from abprop.errors import UserError
 from abprop.files import videos
+from abprop.files.entries import by_row
 from abprop.files.limits import quoted
 from abprop.files.pictures import Picture, uniform
 from abprop.files.write import inside, put
@@ -61,7 +62,7 @@ class Moving(Images):
 
         film = videos.read_frames(path, where, shaped)
         rows = chosen(request.select, request.limit, len(film.values), where)
-        names = [f"{row:06d}" for row in rows]
+        names = by_row(rows)
         mask, said = open_masks(request.masks, len(film.values), len(rows), 2)
 
         def masked(mask: Mask) -> Iterator[tuple[Picture, str]]:
@@ -99,7 +100,7 @@ class Moving(Images):
             return super().write(x, path, names, about)
         if path.suffix and len(x) > 1:
             raise UserError(f"{quoted(path)}: {len(x)} videos do not fit one file; give a folder")
-        names = names or [f"{i:06d}" for i in range(len(x))]
+        names = names or by_row(range(len(x)))
         suffix = ".mp4" if x.dtype == np.uint8 else ".npy"
         files = [path] if path.suffix else [path / f"{inside(name)}{suffix}" for name in names]
         for one, file in zip(x, files, strict=True):

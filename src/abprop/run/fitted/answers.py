@@ -114,9 +114,7 @@ class Answers(Learned):
         asked |= {"course": course, "simulated": simulated}
         return scored_likelihood(*self._to_score(self.given(source, sets), **asked), progress)
 
-    def _to_score(
-        self, signals: Signals, **asked: Any
-    ) -> tuple[Scored, Annealing, int | None, int]:
+    def _to_score(self, signals: Signals, **asked: Any) -> Asked:
         how, count, simulated = _annealing(self.recipe.seed, self._chunk, **asked)
         sensor = self.sensor(signals)
         if not isinstance(self.model.likelihood, Gaussian):

@@ -23,7 +23,7 @@ from abprop.model import Model
 from abprop.residuals import Known
 from abprop.run.reading import OtherShape, forgotten, load_data, read_alike, read_measured
 from abprop.run.recipe import Recipe, compose
-from abprop.run.split import Split, listed_back, sensor, split
+from abprop.run.split import Split, listed_back, scale_read, sensor, split
 from abprop.sources import recognised
 from abprop.spectra import Colour, of_mean
 
@@ -118,8 +118,8 @@ class Learned:
             raise UserError(f"{self.folder} was learned from an array given in Python; {mend}")
         try:
             known = self.source if isinstance(self.source, Signals) else None
-            read_in = listed_back(self.meta["data"].get("read", self.meta["data"]["scale"]))
-            signals = known or load_data(self.recipe, self.source, scale=read_in)
+            scale = scale_read(self.meta["data"])
+            signals = known or load_data(self.recipe, self.source, scale=scale)
         except UserError as error:
             raise UserError(f"{error}; or {mend}") from error
         if signals.fingerprint != self.recipe.data.fingerprint:
@@ -272,10 +272,10 @@ class Learned:
         if self._own is None:
             if self.kind.cuts:
                 self._own = self.split.train.stored()
+            elif gone := forgotten(self.recipe):
+                self._own = self.signals.take(np.setdiff1d(np.arange(len(self.signals)), gone))
             else:
-                gone = forgotten(self.recipe)
-                left = np.setdiff1d(np.arange(len(self.signals)), gone)
-                self._own = self.signals.take(left) if gone else self.signals
+                self._own = self.signals
         return self._own
 
     def explained(self, signals: Signals) -> Iterator[Explained]:

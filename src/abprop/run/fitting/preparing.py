@@ -38,7 +38,7 @@ from abprop.run.recipe import (
     settings,
     with_plan,
 )
-from abprop.run.split import listed_back, resolve, sensor, split
+from abprop.run.split import resolve, scale_read, sensor, split
 from abprop.say import counted
 
 
@@ -64,6 +64,8 @@ def prepared(
     found, old, came = read.found, read.old, None
     session = begun(folder, read.recipe, read.signals, read.observed, group, bool(read.events))
     session.grown = list(read.events)
+    if old is not None and read.events:
+        old = same_data(old, session.recipe)
     for warning in resumed(old, session.recipe, read.threads) if old is not None else []:
         progress.say(f"note: {warning}")
     learning = session.learning
@@ -110,8 +112,7 @@ def _read(folder: Path, asked: Layers, source: object, progress: Progress) -> _R
     check_growth(old or Recipe(), recipe)
     check_device(folder, old, recipe)
     threads = machine.set_threads(threads_for(recipe))
-    known = None if found is None else found.meta["data"]
-    scale = None if known is None else listed_back(known.get("read", known["scale"]))
+    scale = None if found is None else scale_read(found.meta["data"])
     signals = load_data(recipe, source, progress.say, scale)
     if old is None:  # what suits the kind of data lies below what was asked
         recipe = asked.over(KINDS[signals.kind].preset)
@@ -137,14 +138,12 @@ def _learned(found: checkpoint.Checkpoint | None) -> dict[str, Any]:
 def _regrown(read: _Read, asked: Layers, growth: Growth, progress: Progress) -> _Read:
     """With other data than before."""
     recipe, signals, events = grown(read.recipe, read.signals, growth, progress.say)
-    if not events or read.old is None:
+    if not events:
         return read
     observed = sensor(recipe, signals, operator=asked.operator, **_learned(read.found))
-    recipe = cut_anew(recipe, len(split(recipe, signals, observed).train))
-    old = same_data(read.old, recipe)
     if asked.asks("train.budget"):  # for more of it
         recipe = with_plan(recipe, None, recipe.train.budget)
-    return replace(read, recipe=recipe, old=old, signals=signals, observed=observed, events=events)
+    return replace(read, recipe=recipe, signals=signals, observed=observed, events=events)
 
 
 def begun(
@@ -166,6 +165,8 @@ def begun(
     """
     with group.agreed():
         where, parts = machine.device(recipe.run.device), split(recipe, signals, observed)
+        if grown:
+            recipe = cut_anew(recipe, len(parts.train))
         recipe = sharded(recipe, len(parts.train), group)
         asked, dated = recipe.run, recipe.train.iterations is not None
         choice = fastest(
