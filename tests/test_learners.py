@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from learners import LEARNERS, glo, ours, ppca, vae
-from learners.harness import Found, Limit, annealed, learned, ready
+from learners.harness import Found, Limit, annealed, learned, ready, timed
 from learners.judging import Pictures, row
 from sklearn.decomposition import PCA
 from tiny import Command, blobs
-from torch import Tensor
+from torch import Tensor, nn
 
+from abprop.averaging import exponent
 from abprop.data import SECRET
 from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
@@ -57,7 +58,7 @@ def session_of(name: str, pictures: Pictures, folder: Path, *sets: str) -> tuple
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_learner_ends_in_a_run(name: str, pictures: Pictures, tmp_path: Path) -> None:
     session, found = session_of(name, pictures, tmp_path / "run")
-    run, model = load(tmp_path / "run"), session.learning.model
+    run, model = load(tmp_path / "run"), session.learning.answering
     assert run.step == found.iterations == (1 if name == "ppca" else ITERATIONS)
     assert len(run.z) == len(session.learning.train) and torch.isfinite(run.z).all()
     for mine, theirs in zip(
@@ -106,6 +107,26 @@ def test_all_see_the_same(pictures: Pictures, tmp_path: Path) -> None:
             weights = zip(learning.model.network.parameters(), first.model.network.parameters(),
                           strict=True)  # fmt: skip
             assert all(torch.equal(a, b) for a, b in weights)
+
+
+def test_all_answer_with_averages_over_the_path(pictures: Pictures, tmp_path: Path) -> None:
+    keys = (*SETS, *LEARNERS["glo"].keys(), "train.average=0.1")
+    session, limit = ready(tmp_path, pictures.train, keys, 0, few)
+    (weight, *_), other = session.learning.model.network.parameters(), nn.Parameter(torch.zeros(()))
+    for t, _ in enumerate(timed(session, limit, lambda _: None, [other])):
+        weight.data.fill_(t)
+        other.data.fill_(t)
+    mean = torch.zeros(())
+    for t in range(ITERATIONS):
+        mean.lerp_(torch.tensor(float(t)), 1 - (1 - 1 / (t + 1)) ** (exponent(0.1) + 1))
+    assert torch.allclose(weight, mean) and torch.allclose(other, mean) and 0 < mean < t
+    answers, *_ = session.learning.answering.network.parameters()
+    assert torch.equal(answers, weight) and answers is not weight
+    plain = (*SETS, *LEARNERS["glo"].keys(), "train.average=0")
+    session, limit = ready(tmp_path, pictures.train, plain, 0, few)
+    for t, _ in enumerate(timed(session, limit, lambda _: None, [other])):
+        other.data.fill_(t)
+    assert other.item() == t and session.learning.averaged is None
 
 
 @pytest.mark.parametrize("name", LEARNERS)

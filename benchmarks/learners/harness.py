@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from abprop import checkpoint, machine
 from abprop.alternate import Batch
+from abprop.averaging import exponent, follow
 from abprop.inference import Metric, State
 from abprop.kinds import KINDS
 from abprop.learning.batches import batches
-from abprop.learning.parts import WARM, calibrate_metric
+from abprop.learning.parts import WARM, calibrate_metric, make_average
 from abprop.run.fitting import Layers, Session, begun
 from abprop.run.fitting.saving import Saver
 from abprop.run.reading import load_data
@@ -113,15 +114,26 @@ def ready(
     return begun(folder, recipe, signals, observed), started
 
 
-def timed(session: Session, limit: Limit, rates: Callable[[float], None]) -> Iterator[Batch]:
+def timed(
+    session: Session,
+    limit: Limit,
+    rates: Callable[[float], None],
+    others: Iterable[nn.Parameter] = (),
+) -> Iterator[Batch]:
     """The session's batches until the limit is over; those that `fit` would see.
 
+    At the end all weights are what `fit` would answer with: their averages over the path.
+
     Args:
-        session: whose batches.
+        session: whose batches, and whose network learns.
         limit: of time.
         rates: told the factor on learning rates before each batch: `annealed`.
+        others: parameters that are learned beside the network's.
     """
     learning = session.learning
+    share, weights = learning.settings.train.average, [*learning.model.network.parameters()]
+    weights += others
+    means = [w.detach().clone() for w in weights]
     order = batches(learning.settings, learning.train, 0, FOREVER, learning.device)
     for t, batch in enumerate(order):
         gone = limit.gone(t)
@@ -129,6 +141,13 @@ def timed(session: Session, limit: Limit, rates: Callable[[float], None]) -> Ite
             break
         rates(annealed(t, gone))
         yield batch
+        if share:
+            follow(means, weights, t + 1, exponent(share))
+    if share:
+        with torch.no_grad():
+            for weight, mean in zip(weights, means, strict=True):
+                weight.copy_(mean)
+        learning.averaged = make_average(learning.settings, learning.model)
 
 
 def annealed(t: int, gone: float) -> float:

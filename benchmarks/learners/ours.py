@@ -106,11 +106,11 @@ def short_run(learning: Learning, y: Tensor) -> Tensor:
     """f at the end of a short run from a draw of the prior, as a visit of learning goes."""
     seed, ids = learning.settings.seed, torch.arange(len(y))
     z = learning.model.prior.draw_each(Noise(seed, "own").at(ids)).to(learning.latents.z)
-    A = Identity(len(y), tuple(y.shape[1:]))
+    A, model = Identity(len(y), tuple(y.shape[1:])), learning.answering
     state, _ = infer(
-        learning.model, y, A, State.begin(z), learning.kernel, steps=STEPS,
+        model, y, A, State.begin(z), learning.kernel, steps=STEPS,
         noise=Noise(seed, "own-steps").at(ids), metric=learning.latents.metric,
         look=due(0, STEPS), chunk=learning.chunk,
     )  # fmt: skip
     with torch.no_grad():
-        return torch.cat([learning.model.network(some) for some in state.z.split(BLOCK)])
+        return torch.cat([model.network(some) for some in state.z.split(BLOCK)])

@@ -19,7 +19,10 @@ from abprop.operators import Mask
 from abprop.run.fitting import Session
 from learners.harness import Found, Limit, in_blocks
 
-SETS = ("model.network=linear", "model.prior=standard", "model.sigma=learned", "infer.start=prior")
+SETS = (
+    "model.network=linear", "model.prior=standard", "model.sigma=learned", "infer.start=prior",
+    "train.average=0",
+)  # fmt: skip
 
 
 def learn(session: Session, limit: Limit) -> Found:

@@ -115,14 +115,15 @@ def learn(session: Session, limit: Limit) -> Found:
     encoder = Encoder(network, Noise(settings.seed, "encoder")).to(learning.device)
     log_sigma = nn.Parameter(learning.model.likelihood.sigma.log())
     optimizer = make_optimizer(settings, learning.model)
-    optimizer.add_param_group({"params": [*encoder.parameters(), log_sigma]})
+    others = [*encoder.parameters(), log_sigma]
+    optimizer.add_param_group({"params": others})
     noise, done = Noise(settings.seed, "vae"), 0
 
     def rates(factor: float) -> None:
         for group in optimizer.param_groups:
             group["lr"] = settings.train.learning_rate * factor
 
-    for t, batch in enumerate(timed(session, limit, rates)):
+    for t, batch in enumerate(timed(session, limit, rates, others)):
         e = noise.at(batch.ids, t).normal(network.latent_shape).float()
         told = elbo(network, encoder(batch.y), batch.y, batch.A, log_sigma.exp(), e)
         optimizer.zero_grad()

@@ -17,9 +17,11 @@ A. B. Juditsky: Acceleration of Stochastic Approximation by Averaging, SIAM J. C
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from abprop.model import Model
 
@@ -34,6 +36,14 @@ def exponent(share: float) -> float:
     return float(roots.real.max())
 
 
+@torch.no_grad()
+def follow(means: Iterable[Tensor], weights: Iterable[Tensor], t: int, exponent: float) -> None:
+    """Take the weights of the t-th iteration, from 1, into their means, in place."""
+    keep = (1 - 1 / t) ** (exponent + 1)
+    for mean, now in zip(means, weights, strict=True):
+        mean.lerp_(now, 1 - keep)
+
+
 class Average:
     """A model whose network is the average of another's.
 
@@ -46,11 +56,7 @@ class Average:
         self.walking, self.exponent = model.network, exponent(share)
         self.model = Model(copy.deepcopy(model.network), model.prior, model.likelihood)
 
-    @torch.no_grad()
     def update(self, t: int) -> None:
         """Take in the weights of the t-th iteration, from 1."""
-        keep = (1 - 1 / t) ** (self.exponent + 1)
-        for mean, now in zip(
-            self.model.network.parameters(), self.walking.parameters(), strict=True
-        ):
-            mean.lerp_(now, 1 - keep)
+        means, weights = self.model.network.parameters(), self.walking.parameters()
+        follow(means, weights, t, self.exponent)

@@ -44,7 +44,7 @@ def test_fit_makes_a_run_directory(shelf: Path, run_dir: Path, abprop: Command):
     names = {path.name for path in run_dir.iterdir()} - {".lock"}
     assert names == {"recipe.toml", "metrics.jsonl", "report.html", "checkpoints"}
     newest = run_dir / "checkpoints" / "step-00000008"
-    files = {f"{name}.safetensors" for name in ("network", "optimizer", "names")}
+    files = {f"{name}.safetensors" for name in ("network", "walking", "optimizer", "names")}
     files |= {f"latents-{v:05d}.safetensors" for v in range(5)}  # five divide a batch of 20
     assert {path.name for path in newest.iterdir()} == {*files, "manifest.json"}
 

@@ -13,6 +13,7 @@ from tiny import blobs
 from abprop.data import Examples
 from abprop.errors import AbpropError
 from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
+from abprop.learning.events import Score, turned
 from abprop.operators import Identity, Mask, Projection, white
 from abprop.run.schema import Recipe
 
@@ -48,6 +49,42 @@ def test_tensors_and_an_operator_are_learned_from_as_they_are(
     losses = [step.residual.item() for step in learning.steps(200)]
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10]) and learning.t == 200
     assert learning.latents.z.shape == (40, 3) and os.listdir(tmp_path) == []
+
+
+def test_held_out_scores_are_dense_where_few_factors_would_turn():
+    asked = settings()
+    asked = dataclasses.replace(asked, train=dataclasses.replace(asked.train, scores=5))
+    x, ids = pictures(), torch.arange(40)
+    sets = [Examples(x[i], Identity(len(i), SHAPE), i, SHAPE) for i in (ids[:32], ids[32:])]
+    learning = Learning(asked, sets[0], heldout=sets[1])
+    for _ in learning.steps(200):
+        pass
+    assert [score.t for score in learning.scores] == [8, 32, 72, 128, 200]  # 200 (k / 5)^2
+    short = dataclasses.replace(asked, train=dataclasses.replace(asked.train, iterations=3))
+    learning = Learning(short, sets[0], heldout=sets[1])
+    for _ in learning.steps(3):
+        pass
+    assert [score.t for score in learning.scores] == [1, 2, 3]  # there are no more
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([], False),
+        ([5.0], False),
+        ([5, 4, 3, 2], False),
+        ([5, 4, 4.1], False),  # not yet as long as it fell
+        ([5, 4, 4.1, 4.2], True),
+        ([5, 4, 4.03, 4.03], False),  # by less than one per cent
+        ([5, 4, 4.1, 3.9], False),
+        ([5, 4, 5, 4.03], False),  # it has, and fell again
+        ([4, 5, 5, 5], True),
+    ],
+)
+def test_learning_has_turned_where_unseen_errors_rise_as_long_as_they_fell(errors, said: bool):
+    scores = [Score(100 * (i + 1), mse, mse) for i, mse in enumerate(errors)]
+    assert turned(scores, since=0) == turned(scores, since=200) == said
+    assert not turned(scores, since=201), "W had hardly begun"
 
 
 def test_several_chains_of_an_example_share_its_id():

@@ -73,11 +73,11 @@ def test_without_its_data(faces: Path, tmp_path: Path):
 def test_before_the_first_score(tmp_path: Path):
     folder = tmp_path / "run"
     asked = Layers(None, (*FACES, "train.iterations=200"), {"data.source": "<array>"})
-    fit(folder, asked, source=blobs(60), stop_at=3)
+    fit(folder, asked, source=blobs(60), stop_at=1)
     run = load(folder, data=blobs(60))
-    assert run.meta["scores"] == [] and run.step == 3
+    assert run.meta["scores"] == [] and run.step == 1
     assert pages.page(run).figures[0].title == "Held-out reconstructions"
-    assert ("iteration", "3 of 200") in pages.page(run).facts
+    assert ("iteration", "1 of 200") in pages.page(run).facts
 
 
 LEARNED = ("model.sigma=learned",)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from abprop.alternate import Step
 
+TURN = 1.01  # times the best held-out error, which does not waver so far
+
 
 class Score(NamedTuple):
     """What held-out examples say at iteration t.
@@ -29,6 +31,24 @@ class Score(NamedTuple):
         """A score as a manifest holds it; earlier versions knew t and mse alone."""
         t, mse, *spread = told
         return cls(int(t), float(mse), float(spread[0] if spread else mse))
+
+
+def best(scores: Sequence[Score]) -> Score:
+    """The one with the least error, the first of equals."""
+    return min(scores, key=lambda score: score.mse)
+
+
+def turned(scores: Sequence[Score], since: int) -> bool:
+    """The error has risen, and for as long as it had taken to fall.
+
+    Args:
+        scores: so far.
+        since: iteration from which on it counts.
+    """
+    if not scores:
+        return False
+    least, last = best(scores), scores[-1]
+    return last.mse > TURN * least.mse and last.t >= 2 * max(least.t, since)
 
 
 class Event(NamedTuple):

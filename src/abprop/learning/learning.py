@@ -19,7 +19,7 @@ from abprop.errors import UserError
 from abprop.latents import chosen
 from abprop.learning import parts
 from abprop.learning.batches import batches, largest_batch
-from abprop.learning.events import Event, Events, Score
+from abprop.learning.events import Event, Events, Score, best, turned
 from abprop.learning.settings import Settings
 from abprop.model import Model
 from abprop.noise import Noise
@@ -96,10 +96,9 @@ class Learning:
         """Iterations planned."""
         return self.settings.train.iterations or 1
 
-    @property
-    def score_every(self) -> int:
-        """Iterations between held-out scores."""
-        return max(1, self.total // self.settings.train.scores)
+    def scored_by(self, t: int) -> int:
+        """Held-out scores due within t iterations: as sqrt(t), for what turns may turn early."""
+        return math.isqrt(self.settings.train.scores**2 * t // self.total)
 
     def steps(self, stop: int) -> Generator[Step, None, None]:
         """Iterations t..stop-1 of Algorithm 1, one yield each, after the yield's own updates.
@@ -157,7 +156,7 @@ class Learning:
         learned = self.settings.model.sigma == "learned" and self.kernel.samples
         if self.heldout is None:
             residual, weight = step.residual.item(), step.rate
-        elif self.t % self.score_every == 0 or self.t == self.total:
+        elif self.scored_by(self.t) > self.scored_by(self.t - 1) or self.t == self.total:
             self.scores.append(self.score_heldout())
             residual, weight = self.scores[-1].spread, 0.5
         else:
@@ -211,7 +210,12 @@ class Learning:
     @property
     def best(self) -> int:
         """The iteration whose held-out score was best, or the last one."""
-        return min(self.scores, key=lambda score: score.mse).t if self.scores else self.t
+        return best(self.scores).t if self.scores else self.t
+
+    @property
+    def turned(self) -> bool:
+        """Learning has turned into memorising, as held-out scores tell."""
+        return turned(self.scores, self.settings.infer.wait or 0)
 
     # When it goes wrong -----------------------------------------------------------------------
 

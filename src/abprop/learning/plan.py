@@ -32,6 +32,7 @@ from abprop.say import Say, counted
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
 WAIT = 1 / 3  # of the iterations pass before chains move that start from PCA
+LONGEST_WAIT = 1000  # and more teach W nothing: by then f follows principal components as it can
 MAP_WAIT = 24  # and no more for a map: its samples would keep the grid of its cells' components
 FEWEST = 20  # iterations that a budget must hold
 SKETCH = 100  # fewer than these are said to be few
@@ -201,7 +202,7 @@ def waiting(learning: Learning, iterations: int) -> int:
     infer = learning.settings.infer
     if infer.start != "pca" or learning.t or infer.wait is not None:
         return 0
-    longest = MAP_WAIT if learning.model.network.stationary else iterations
+    longest = MAP_WAIT if learning.model.network.stationary else LONGEST_WAIT
     return min(int(WAIT * iterations), longest)
 
 

@@ -180,7 +180,7 @@ class TrainKeys(_Section):
     average: Annotated[float, Field(ge=0, le=0.25)] = _key(
         0.0, "weights that answer are averaged over about this share of the iterations; 0: none"
     )
-    scores: Positive = _key(10, "held-out scores in a run, evenly over its iterations")
+    scores: Positive = _key(10, "held-out scores in a run, closer to each other early on")
     draws: Annotated[float, Field(ge=0)] | None = _key(
         None,
         "texture: weight of a term that makes draws' patches like the picture's; 0: none; else "

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from abprop.files.entries import placed
-from abprop.learning.plan import MAP_WAIT, WAIT
+from abprop.learning.plan import LONGEST_WAIT, MAP_WAIT, WAIT
 from abprop.report.comparing.one import One
 from abprop.report.comparing.spread import Spread
 from abprop.run.recipe import Recipe, flat
@@ -42,7 +42,8 @@ def essence(recipe: Recipe) -> dict[str, Any]:
     train, source = recipe.train, recipe.data.source
     if train.budget:
         keys |= dict.fromkeys(PLANNED, "planned")
-    if train.iterations and recipe.infer.wait in (int(WAIT * train.iterations), MAP_WAIT):
+    waits = int(WAIT * (train.iterations or 0)), LONGEST_WAIT, MAP_WAIT
+    if train.iterations and recipe.infer.wait in waits:
         keys["infer.wait"] = "chosen"
     if (recipe.data.operator or "").endswith(".npy"):
         keys["data.operator"] = "a matrix"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,13 @@ from abprop.distributed import Group, join
 from abprop.errors import UserError
 from abprop.grammar import parse_duration
 from abprop.learning import Clock, planned
-from abprop.learning.events import Event
+from abprop.learning.events import Event, best
 from abprop.learning.plan import OVERRUN
 from abprop.run.fitting.journal import Journal, room
 from abprop.run.fitting.preparing import prepared
 from abprop.run.fitting.saving import Saver
 from abprop.run.fitting.session import Layers, Progress, Session
-from abprop.run.recipe import (
-    dumps,
-    on_machine,
-    with_plan,
-)
+from abprop.run.recipe import Recipe, dumps, on_machine, with_plan
 
 DEFAULT_BUDGET = "15m"
 
@@ -61,13 +58,13 @@ def fit(
         _plan(session, clock, progress)
         if session.grown:  # no checkpoint is of these data yet, and none may be of the old ones
             _save_grown(session, progress)
-        with group.agreed():
-            if group.first:
-                checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))
+        _write_recipe(session)
         if session.recipe.train.budget:
             clock.limit = OVERRUN * parse_duration(session.recipe.train.budget)
         total = session.learning.total
         _learn(session, min(stop_at or total, total), progress, clock)
+        if session.learning.total < total:
+            _write_recipe(session)
     return session
 
 
@@ -89,6 +86,12 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the run directory {folder}: {error.strerror}") from error
+
+
+def _write_recipe(session: Session) -> None:
+    with session.learning.shards.group.agreed():
+        if session.learning.shards.group.first:
+            checkpoint.write_text(session.folder / "recipe.toml", dumps(session.recipe))
 
 
 def _plan(session: Session, clock: Clock, progress: Progress) -> None:
@@ -123,10 +126,13 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
             for event in learning.events.taken():
                 journal.event(event)
             scored = bool(learning.scores) and learning.scores[-1][0] == learning.t
+            turned = scored and session.recipe.train.budget is not None and learning.turned
+            if turned:
+                saver.recipe = _at_its_end(session, journal)
             if learning.t % log_every == 0 or scored or learning.t == stop:
                 journal.row(step)
             session.interrupted, over, due = group.any(bool(noted), clock.over(), saver.due())
-            ending = session.interrupted or over or learning.t == stop
+            ending = session.interrupted or over or turned or learning.t == stop
             if scored or ending or due:
                 learning.check_finite(step)
                 _save(saver, journal, ending)
@@ -137,6 +143,22 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
         journal.event(Event("stopped", "told to stop; saved"))
     elif over and learning.t < stop:
         journal.event(Event("over", "stopped at 1.25 times the budget, and saved"))
+
+
+def _at_its_end(session: Session, journal: Journal) -> Recipe:
+    """The plan, cut short here: what the budget has left would only be memorising."""
+    learning, budget = session.learning, session.recipe.train.budget
+    least, last = best(learning.scores), learning.scores[-1]
+    said = (
+        f"unseen examples have been told worse since iteration {least.t}, now by "
+        f"{100 * (last.mse / least.mse - 1):.1f} %: learning ends here, and answers are of then "
+        "(--set train.iterations=N goes on all the same)"
+    )
+    journal.event(Event("turned", said, facts={"best": least.t}))
+    train = replace(learning.settings.train, iterations=learning.t)
+    learning.settings = replace(learning.settings, train=train)
+    session.recipe = with_plan(session.recipe, learning.t, budget)
+    return session.recipe
 
 
 def _save_grown(session: Session, progress: Progress) -> None:
