@@ -90,7 +90,9 @@ def _shown(found: dict[str, Any]) -> str:
     told = ", ".join(f"{name} {value:.2f}" for name, value in scores["ratios"].items())
     return (
         f"samples {scores['sample_ratio']:.2f} ({told}), over reconstructions "
-        f"{scores['over_reconstructions']:.2f}, copies {scores['copy_ratio']:.2f}; "
+        f"{scores['over_reconstructions']:.2f}, "
+        f"of unseen pictures {scores.get('over_unseen', float('nan')):.2f}, "
+        f"copies {scores['copy_ratio']:.2f}; "
         f"unseen mse {unseen['mse']:.5f}, {found['seconds']:.0f} s"
     )
 

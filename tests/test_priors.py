@@ -62,6 +62,31 @@ def test_gaussian_draws_have_its_moments() -> None:
     assert (torch.cov(x.T) - prior.root @ prior.root.T).abs().max() < 0.06
 
 
+def test_what_gaussian_remembers_is_of_examples_and_not_of_their_copies() -> None:
+    torch.manual_seed(0)
+    z = torch.cat((torch.randn(10, 3) * 2 + 1, torch.randn(30, 3)))
+    prior, own = Gaussian((3,)), Gaussian((3,))
+    prior.update(z, 1.0)
+    own.update(z[:10], 1.0)
+    both = prior.covariance.clone()
+    prior.remember(z, None, 40)  # there are no copies
+    prior.remember(z, None, 5)  # too few to tell a covariance of three factors
+    prior.remember(z)
+    assert torch.equal(prior.covariance, both)
+    prior.remember(z, None, 10)
+    assert torch.equal(prior.covariance, own.covariance) and torch.equal(prior.mean, own.mean)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "learned"])
+def test_maps_and_learned_laws_stay_as_they_were_learned(name: str) -> None:
+    shape = (2, 4, 4) if name == "gaussian" else (2,)
+    prior, z = PRIORS[name](shape), torch.randn(40, *shape)
+    prior.update(z, 1.0)
+    before = {key: value.clone() for key, value in prior.state_dict().items()}
+    prior.remember(2 * z, None, 20)
+    assert all(torch.equal(value, before[key]) for key, value in prior.state_dict().items())
+
+
 def test_gaussian_running_average_forgets_the_start() -> None:
     prior = Gaussian((3,)).double()
     scale = torch.tensor([0.5, 2.0, 1.0], dtype=torch.float64)

@@ -30,6 +30,7 @@ def test_ratios_stand_beside_errors_and_those_of_reconstructions(run) -> None:
     assert found["sample_ratio"] == max(found["ratios"].values()) > 1.5, "eight iterations are few"
     assert found["reconstruction_ratio"] > 1 and found["copy_ratio"] > 0
     assert 0.5 < found["over_reconstructions"] < found["sample_ratio"]
+    assert 0.3 < found["over_unseen"] < found["sample_ratio"]
     assert run.evaluate()["ratios"] == found["ratios"]
 
 

@@ -41,7 +41,9 @@ def _show_ratios(rows: Mapping[str, Mapping[str, Any]]) -> None:
     from rich.table import Table
 
     ours = rows["abprop"]
-    more = ("copy_ratio", "repeat_ratio", "reconstruction_ratio", "over_reconstructions")
+    more = (
+        "copy_ratio", "repeat_ratio", "reconstruction_ratio", "over_reconstructions", "over_unseen",
+    )  # fmt: skip
     keys = ["sample_ratio", *ours["ratios"], *(key for key in more if key in ours)]
     table = Table(title="samples beside the real: 1 is more of it, copies have 0")
     for column in ("", *keys):

@@ -15,6 +15,8 @@ from abprop.noise import Keyed, Noise
 from abprop.priors.base import Cells, Foldable, Prior, map_of, normals, rows_of
 from abprop.whole import HERE, Whole
 
+FEWEST = 2  # examples for each factor, to tell their covariance without their copies
+
 
 class StandardNormal(nn.Module):
     """N(0, I) over latents of shape `shape`."""
@@ -179,7 +181,18 @@ class Gaussian(nn.Module):
     def remember(
         self, z: Tensor, places: Tensor | None = None, originals: int | None = None
     ) -> None:
-        """Mean and covariance are all there is to remember."""
+        """Be the law of the examples' own latents, where copies were learned from besides.
+
+        A shifted copy has a drawn-out edge and less contrast, and draws shall be like the examples.
+
+        Args:
+            z: draws from the posteriors of all, (M, d), copies behind the others.
+            places: of crops, which have maps.
+            originals: how many are no copies; None: all.
+        """
+        few = FEWEST * self.shape[0]
+        if len(self.shape) == 1 and originals is not None and few <= originals < len(z):
+            self.update(z[:originals], 1.0)
 
 
 def _counted(z: Tensor) -> tuple[Tensor, Tensor]:

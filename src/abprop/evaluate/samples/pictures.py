@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from abprop import tasks
 from abprop.data import Scale, Signals
 from abprop.data.views import Views
 from abprop.errors import UserError
 from abprop.evaluate.samples.likeness import SEEDS, Likeness
 from abprop.measures import Pictures, Ratios
+from abprop.model import Model
+from abprop.operators import Identity
 from abprop.say import Say
 
 MOST = 500  # pictures that are compared
@@ -32,6 +35,7 @@ class Run(Protocol):
     """What judging pictures asks of a fitted run."""
 
     z: Tensor
+    model: Model
 
     @property
     def measured(self) -> bool: ...
@@ -52,7 +56,9 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
 
     All three are of one number and held against the unseen pictures, of which none is among them.
     Reconstructions are f at the latents kept while learning: what samples would be if the prior
-    were the law of the latents.
+    were the law of the latents. Of those f knows more detail than of any others, so samples are
+    held against reconstructions of the unseen pictures, too: by patches, which do not know whose
+    they are.
 
     Args:
         run: learned from pictures, some of them held out.
@@ -61,8 +67,9 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
 
     Returns:
         `sample_ratio`, `copy_ratio` and all `ratios` (see `measures.pictures.sets`);
-        `reconstruction_ratio`, the same of reconstructions; and `over_reconstructions`, the largest
-        ratio of a distance of samples to that of reconstructions.
+        `reconstruction_ratio`, the same of reconstructions; `over_reconstructions`, the largest
+        ratio of a distance of samples to that of reconstructions; and `over_unseen`, the ratio of
+        their patches' distance to that of the unseen pictures' own reconstructions.
     """
     if run.measured or run.signals.hidden is not None:
         progress("samples are not judged: the pictures are not known in full")
@@ -74,7 +81,8 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
     rows = range(0, len(run.names), -(-len(run.names) // MOST))
     known, _ = run.split.train.batch(rows)
     try:
-        real = Pictures(known, unseen.batch(range(min(MOST, len(unseen))))[0])
+        others, _ = unseen.batch(range(min(MOST, len(unseen))))
+        real = Pictures(known, others)
     except UserError as error:
         progress(f"samples are not judged: {error}")
         return {}, {}
@@ -84,4 +92,12 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
     told: Likeness = {name: samples.pop(name) for name in ("sample_ratio", "copy_ratio")}
     told["reconstruction_ratio"] = again["sample_ratio"]
     told["over_reconstructions"] = max(samples[name] / again[name] for name in samples)
+    told["over_unseen"] = samples["wasserstein"] / real.patches(_told(run, others))
     return {**told, "ratios": samples}, {}
+
+
+def _told(run: Run, unseen: Tensor) -> Tensor:
+    """What f makes of pictures that it has not seen, model units."""
+    y = unseen.to(run.z)
+    A, known = Identity(len(y), tuple(y.shape[1:])), run.z[: len(run.names)]
+    return tasks.reconstruct(run.model, y, A, known=known)[0].to(unseen)

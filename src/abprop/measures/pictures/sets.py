@@ -96,15 +96,22 @@ class Pictures:
         copy = ratio(new, self.newness)
         return {"sample_ratio": max(told.values()), **told, "copy_ratio": copy}
 
-    def _distances(self, made: Tensor) -> dict[str, Tensor]:
-        whole = self._whole(made)
+    def patches(self, made: Tensor) -> float:
+        """The ratio of patches alone, of any number of made pictures (M, C, H, W)."""
+        return ratio(self._wasserstein(made), self.real["wasserstein"])
+
+    def _wasserstein(self, made: Tensor) -> Tensor:
         sliced = [
             (self._sliced(made, i) - seen).square().mean().sqrt()
             for i, seen in enumerate(self.seen)
         ]
+        return torch.stack(sliced).mean()
+
+    def _distances(self, made: Tensor) -> dict[str, Tensor]:
+        whole = self._whole(made)
         return {
             "frechet": frechet(whole, self.unseen),
-            "wasserstein": torch.stack(sliced).mean(),
+            "wasserstein": self._wasserstein(made),
             "coherence": nearest(whole, self.unseen).mean(),
             "completeness": nearest(self.unseen, whole).mean(),
         }
