@@ -40,7 +40,8 @@ COLUMNS = {
     "learner": "learner",
     "own": "unseen mse over PCA's, own inference",
     "ours": "with our solver",
-    "samples": "samples over reconstructions",
+    "samples": "distance of samples",
+    "over": "over that of reconstructions",
     "recovery": "error at P.7, unseen",
     "hidden": "error at P.7, learned from P.7",
     "nats": "nats a number",
@@ -122,7 +123,7 @@ def numbers(found: dict[str, Any]) -> Numbers:
     if found["own_mse"] is not None:
         told["own"] = found["own_mse"] / pca
     if "over_reconstructions" in own:  # not where few pictures are held out
-        told["samples"] = own["over_reconstructions"]
+        told |= {"samples": own["sample_ratio"], "over": own["over_reconstructions"]}
     return told
 
 

@@ -172,13 +172,21 @@ def test_a_row_is_judged_by_the_commands(
 # The limit ------------------------------------------------------------------------------------
 
 
-def test_the_schedule_is_that_of_fit() -> None:
-    """With two steps chains wait for a third of the iterations, a seventh of the time."""
+@pytest.mark.parametrize(("each", "waits"), [(1 / 700, 100), (1 / 70_000, 1000)])
+def test_the_schedule_is_that_of_fit(each: float, waits: int) -> None:
+    """With two steps chains wait for a third of the iterations, a seventh of the time, and for
+    1,000 at most; `each` is what an iteration takes of the time while they wait."""
     part = ours.waiting_part(2)
     assert part == pytest.approx(1 / 7)
-    assert ours.done(part, part) == pytest.approx(1 / 3)
-    assert ours.done(part / 2, part) == pytest.approx(1 / 6)
-    assert ours.done(1.0, part) == 1.0 and ours.done(0.4, 0.0) == 0.4
+    total = waits + round((1 - waits * each) / (3 * each))
+    assert total == 300 or waits == 1000
+    stay, move = ours.Pace(2, part, None), ours.Pace(2, 0.0, (waits, waits * each))
+    for t in (1, waits // 2, waits):
+        assert stay.total(t, t * each) == pytest.approx(total, abs=1)
+    for t in (waits, waits + 1, total - 1):
+        assert move.total(t, (waits + 3 * (t - waits)) * each) == pytest.approx(total, abs=1)
+    assert stay.total(0, 0.0) == 1 and move.total(total, 1.0) == total + 1
+    assert ours.Pace(2, 0.0, (0, 0.0)).total(40, 0.4) == 100
     assert annealed(1000, 0.0) == 1.0 and annealed(1000, 1.0) == pytest.approx(0.01)
 
 

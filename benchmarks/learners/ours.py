@@ -20,13 +20,14 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from abprop.inference import State, due, infer
 from abprop.learning import Learning
-from abprop.learning.plan import WAIT
+from abprop.learning.plan import LONGEST_WAIT, WAIT
 from abprop.noise import Noise
 from abprop.operators import Identity
 from abprop.run.fitting import Session
@@ -54,10 +55,12 @@ def learn(session: Session, limit: Limit) -> Found:
     """
     learning = session.learning
     heldout, learning.heldout = learning.heldout, None  # no one looks at it while learning
-    waits = learning.settings.infer.wait is None and learning.settings.infer.start == "pca"
-    part = waiting_part(learning.settings.infer.steps) if waits else 0.0
-    _until(learning, limit, part, waiting=True)
-    _until(learning, limit, part, waiting=False)
+    infer, moved = learning.settings.infer, (0, 0.0)
+    if infer.wait is None and infer.start == "pca":
+        part = waiting_part(infer.steps)
+        _until(learning, limit, Pace(infer.steps, part, None), part)
+        moved = learning.t, limit.gone(learning.t)
+    _until(learning, limit, Pace(infer.steps, 0.0, moved), 1.0)
     learning.heldout = heldout
     short = learning.settings.infer.visits == "restarted"
     return Found(None, learning.t, (lambda y: short_run(learning, y)) if short else None)
@@ -72,32 +75,56 @@ def waiting_part(steps: int) -> float:
     return WAIT / (WAIT + (1 - WAIT) * (steps + 1))
 
 
-def done(gone: float, part: float) -> float:
-    """What part of the iterations is over after a part `gone` of the time, 0 to 1."""
-    if gone < part:
-        return WAIT * gone / part
-    return gone if not part else WAIT + (1 - WAIT) * (gone - part) / (1 - part)
+class Pace(NamedTuple):
+    """How long iterations take.
+
+    Attributes:
+        steps: l.
+        part: of the limit in which chains stay, at most.
+        moved: after how many iterations they began to move, and what part of the limit; None: they
+            stay.
+    """
+
+    steps: int
+    part: float
+    moved: tuple[int, float] | None
+
+    def total(self, t: int, gone: float) -> int:
+        """Iterations in all that are promised after t of them.
+
+        Args:
+            t: iterations done.
+            gone: part of the limit that is over.
+        """
+        if not t:
+            return 1
+        if self.moved is not None and t > self.moved[0]:
+            begun, before = self.moved
+            return max(t + 1, math.ceil(begun + (1 - before) * (t - begun) / (gone - before)))
+        each = gone / t
+        stay = t if self.moved else min(LONGEST_WAIT, self.part / each)
+        return max(t + 1, math.ceil(stay + (1 - stay * each) / (each * (self.steps + 1))))
 
 
-def _until(learning: Learning, limit: Limit, part: float, *, waiting: bool) -> None:
-    """Iterations with chains that wait, or with chains that move."""
-    end = part if waiting else 1.0
+def _until(learning: Learning, limit: Limit, pace: Pace, end: float) -> None:
+    """Iterations until a part `end` of the limit is over, or chains have stayed for long enough."""
+    waiting = pace.moved is None
+    most = LONGEST_WAIT if waiting else FOREVER
     if limit.gone(learning.t) >= end:
         return
     infer = replace(learning.settings.infer, wait=FOREVER if waiting else learning.t)
     learning.settings = replace(learning.settings, infer=infer)
-    _plan(learning, limit, part)
+    _plan(learning, limit, pace)
     with closing(learning.steps(FOREVER)) as steps:
         for _ in steps:
-            if limit.gone(learning.t) >= end:
+            if limit.gone(learning.t) >= end or learning.t >= most:
                 break
-            _plan(learning, limit, part)
+            _plan(learning, limit, pace)
 
 
-def _plan(learning: Learning, limit: Limit, part: float) -> None:
+def _plan(learning: Learning, limit: Limit, pace: Pace) -> None:
     """As many iterations in all as the pace so far promises: what the schedule goes by."""
-    over = max(done(limit.gone(learning.t), part), 1e-6)
-    total = max(learning.t + 1, math.ceil(learning.t / over))
+    total = pace.total(learning.t, limit.gone(learning.t))
     train = replace(learning.settings.train, iterations=total)
     learning.settings = replace(learning.settings, train=train)
 
