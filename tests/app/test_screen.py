@@ -237,3 +237,10 @@ def test_a_file_gets_the_whole_table_however_wide(capsys: pytest.CaptureFixture[
     show_verified(failed("a case of which there is " + "very " * 20 + "much to say"))
     out = capsys.readouterr().out
     assert "very " * 20 + "much to say" in out and "\x1b" not in out
+
+
+def test_of_a_sound_only_what_its_samples_are_like_is_told(capsys: pytest.CaptureFixture[str]):
+    ratios = {"sample_ratio": 1.25, "ratios": {"spectrum": 1.25}}
+    show_errors({"n": 1, "latent_dim": 4, "scored": "all", **ratios})
+    out = capsys.readouterr().out
+    assert "1.25" in out and "samples beside the real" in out and "mse" not in out

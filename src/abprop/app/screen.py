@@ -31,7 +31,8 @@ def show_errors(result: Mapping[str, Any]) -> None:
     for name, errors in rows.items():
         if "mse" in errors:
             table.add_row(name, *(f"{errors[key]:.4g}" for key in keys))
-    _show(table)
+    if table.row_count:  # of a sound no errors are told, only how it compares
+        _show(table)
     if "ratios" in result:
         _show_ratios({"abprop": {**result, **result["ratios"]}, **result.get("baselines", {})})
 
