@@ -9,6 +9,7 @@ from typing import Any
 
 from abprop.diagnostics import advice
 from abprop.evaluate import psnr
+from abprop.learning.events import TURN
 from abprop.report.curves import Curve
 from abprop.report.figures import FIGURES
 from abprop.report.page import Figure, Page, Table, write
@@ -83,13 +84,18 @@ def _notes(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
     scores = [(row["iteration"], row["heldout_mse"]) for row in rows if "heldout_mse" in row]
     if scores:
         best = min(scores, key=lambda s: s[1])
-        if scores[-1][1] > 1.02 * best[1]:
+        if scores[-1][1] > TURN * best[1]:
             notes.append(
                 f"The held-out error turned at iteration {best[0]}: after it the generator "
                 "memorised. More examples or a larger model.sigma would help."
             )
         else:
             notes.append("The held-out error was still falling or level at the end.")
+        if rows[-1].get("mse", 0.0) > scores[-1][1]:
+            notes.append(
+                "Training batches are told by draws of their chains, held-out examples by the "
+                "most probable latents: that is why the training line may lie below the other."
+            )
     put_back, told = sum(row.get("diverged", 0) for row in rows), metrics.sampler(rows)
     if told is not None:
         notes.append(advice(told, put_back))
