@@ -88,10 +88,11 @@ def _unseen(folder: Path) -> dict[str, Any]:
 def _shown(found: dict[str, Any]) -> str:
     scores, unseen = found["scores"], found["unseen"]
     told = ", ".join(f"{name} {value:.2f}" for name, value in scores["ratios"].items())
+    over = f"{scores['over_reconstructions']:.2f}"
+    if "over_unseen" in scores:  # not of rows measured before
+        over += f" (patches over those of unseen pictures {scores['over_unseen']:.2f})"
     return (
-        f"samples {scores['sample_ratio']:.2f} ({told}), over reconstructions "
-        f"{scores['over_reconstructions']:.2f}, "
-        f"of unseen pictures {scores.get('over_unseen', float('nan')):.2f}, "
+        f"samples {scores['sample_ratio']:.2f} ({told}), over reconstructions {over}, "
         f"copies {scores['copy_ratio']:.2f}; "
         f"unseen mse {unseen['mse']:.5f}, {found['seconds']:.0f} s"
     )
