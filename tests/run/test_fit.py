@@ -21,12 +21,13 @@ from tiny import FACES, TEXTURE, TINY, Command, blobs, keys
 
 import abprop.learning.learning as learning_module
 import abprop.run.fitting as fitting
+import abprop.run.fitting.loop as loop_module
 from abprop import checkpoint, tasks
 from abprop.errors import UserError
 from abprop.inference import State
 from abprop.latents import Rehearsed
 from abprop.learning import Clock, Learning
-from abprop.learning.plan import planned, rehearse
+from abprop.learning.plan import Plan, planned, rehearse
 from abprop.run import Layers, Progress, fit, load, metrics
 from abprop.run.reading import load_data
 from abprop.run.recipe import loads, settings
@@ -490,19 +491,28 @@ def test_a_budget_stops_at_a_quarter_more(shelf: Path, run_dir: Path):
     assert load(run_dir, last=True).step == outcome.learning.t
 
 
-def ends_at_its_third_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if what comes after were only memorising."""
-    monkeypatch.setattr(learning_module, "turned", lambda scores, since: len(scores) == 3)
+@pytest.fixture
+def turning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budget is 200 iterations, however fast the machine; as if what comes after the third of ten
+    scores were only memorising."""
+
+    def plan(learning: Learning, *given: Any, **more: Any) -> Plan:
+        if learning.settings.train.iterations is None:
+            return Plan(200, 10, 10, 1, 0.01)
+        return planned(learning, *given, **more)
+
+    monkeypatch.setattr(loop_module, "planned", plan)
+    monkeypatch.setattr(learning_module, "turned", lambda scores, since: len(scores) >= 3)
 
 
-def test_a_budget_ends_where_learning_turns_into_memorising(tmp_path: Path, monkeypatch):
+@pytest.mark.usefixtures("turning")
+def test_a_budget_ends_where_learning_turns_into_memorising(tmp_path: Path):
     np.save(tmp_path / "many.npy", blobs(60))
     run, sets = tmp_path / "run", (*TINY, "data.holdout=0.2", "train.budget=8s")
     told, asked = Told(), Layers(None, sets, {"data.source": str(tmp_path / "many.npy")})
-    ends_at_its_third_score(monkeypatch)
     learning = fit(run, asked, progress=told).learning
     t = learning.t
-    assert t == learning.total == load(run, last=True).step and len(learning.scores) == 3
+    assert t == learning.total == load(run, last=True).step == 18  # 200 (3 / 10)^2
     assert (recipe_of(run).train.iterations, recipe_of(run).train.budget) == (t, "8s")
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     (event,) = [row for row in rows if row.get("event") == "turned"]
@@ -514,22 +524,22 @@ def test_a_budget_ends_where_learning_turns_into_memorising(tmp_path: Path, monk
     assert any("nothing is left to learn" in line for line in told.lines)
 
 
-def test_killed_before_its_end_was_written_it_ends_at_the_next_score(tmp_path: Path, monkeypatch):
+@pytest.mark.usefixtures("turning")
+def test_killed_before_its_end_was_written_it_ends_at_the_next_score(tmp_path: Path):
     np.save(tmp_path / "many.npy", blobs(60))
     run, sets = tmp_path / "run", (*TINY, "data.holdout=0.2", "train.budget=8s")
     asked = Layers(None, sets, {"data.source": str(tmp_path / "many.npy")})
-    monkeypatch.setattr(learning_module, "turned", lambda scores, since: len(scores) >= 3)
     fit(run, asked, stop_at=1)
     planned_recipe = (run / "recipe.toml").read_text("utf-8")
     t = fit(run, asked).learning.t
     (run / "recipe.toml").write_text(planned_recipe, "utf-8")
     again = fit(run, asked).learning
-    assert t < again.t == again.total and len(again.scores) == 4
+    assert (t, again.t, again.total) == (18, 32, 32)
 
 
-def test_iterations_that_are_given_are_learned_to_the_end(tmp_path: Path, monkeypatch):
+@pytest.mark.usefixtures("turning")
+def test_iterations_that_are_given_are_learned_to_the_end(tmp_path: Path):
     np.save(tmp_path / "many.npy", blobs(60))
-    ends_at_its_third_score(monkeypatch)
     sets = (*TINY, "data.holdout=0.2", "train.iterations=8")
     learn(tmp_path / "run", tmp_path / "many.npy", sets)
     assert load(tmp_path / "run", last=True).step == 8
