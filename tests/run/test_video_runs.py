@@ -60,7 +60,8 @@ def test_new_videos_have_the_clips_frames_and_any_length(run) -> None:
     assert long.dtype == np.uint8 and long.std() > 5
     off = np.abs(long[:, :, :20].astype(int) - short.astype(int)).max()
     assert off <= 1, "a longer video begins like a shorter one"
-    assert not np.array_equal(run.sample(frames=20, seed=1)[0], short[0])
+    # Paths begin at one of 24 frames and follow them: two seeds may agree, a handful may not.
+    assert len({run.sample(frames=20, seed=seed)[0].tobytes() for seed in range(6)}) > 1
 
 
 def test_several_are_different_and_in_blocks_they_are_the_same(run) -> None:
