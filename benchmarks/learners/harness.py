@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from abprop import checkpoint, machine
 from abprop.alternate import Batch
-from abprop.averaging import exponent, follow
+from abprop.averaging import follow
 from abprop.inference import Metric, State
 from abprop.kinds import KINDS
 from abprop.learning.batches import batches
-from abprop.learning.parts import WARM, calibrate_metric, make_average
+from abprop.learning.parts import WARM, calibrate_metric
 from abprop.run.fitting import Layers, Session, begun
 from abprop.run.fitting.saving import Saver
 from abprop.run.reading import load_data
-from abprop.run.recipe import dumps, with_plan
+from abprop.run.recipe import dumps
 from abprop.run.split import resolve
 
 FOREVER = 10**9  # iterations, where time alone ends learning
@@ -131,8 +131,7 @@ def timed(
         others: parameters that are learned beside the network's.
     """
     learning = session.learning
-    share, weights = learning.settings.train.average, [*learning.model.network.parameters()]
-    weights += others
+    average, weights = learning.averaged, [*learning.model.network.parameters(), *others]
     means = [w.detach().clone() for w in weights]
     order = batches(learning.settings, learning.train, 0, FOREVER, learning.device)
     for t, batch in enumerate(order):
@@ -141,13 +140,13 @@ def timed(
             break
         rates(annealed(t, gone))
         yield batch
-        if share:
-            follow(means, weights, t + 1, exponent(share))
-    if share:
+        if average is not None:
+            follow(means, weights, t + 1, average.exponent)
+    if average is not None:
         with torch.no_grad():
             for weight, mean in zip(weights, means, strict=True):
                 weight.copy_(mean)
-        learning.averaged = make_average(learning.settings, learning.model)
+        average.model.network.load_state_dict(average.walking.state_dict())
 
 
 def annealed(t: int, gone: float) -> float:
@@ -189,12 +188,10 @@ def saved(session: Session, found: Found, limit: Limit) -> None:
         learning.scores = [learning.score_heldout()]
     done = max(1, learning.t)
     budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
-    session.recipe = with_plan(session.recipe, done, budget)
-    train = replace(learning.settings.train, iterations=done)
-    learning.settings = replace(learning.settings, train=train)
+    session.replan(done, budget)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))
-    Saver(folder, session.recipe, learning, session.split, session.signals).save()
+    Saver(session).save()
 
 
 def learned(

@@ -125,8 +125,7 @@ def _until(learning: Learning, limit: Limit, pace: Pace, end: float) -> None:
 def _plan(learning: Learning, limit: Limit, pace: Pace) -> None:
     """As many iterations in all as the pace so far promises: what the schedule goes by."""
     total = pace.total(learning.t, limit.gone(learning.t))
-    train = replace(learning.settings.train, iterations=total)
-    learning.settings = replace(learning.settings, train=train)
+    learning.settings = learning.settings.lasting(total)
 
 
 def short_run(learning: Learning, y: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ it means; a test holds the two together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class TrainSettings:
         batch: examples in one iteration; 0: all of them.
         learning_rate, beta1, beta2, weight_decay: AdamW's.
         schedule: "cosine" or "constant".
-        scores: how often held-out examples are scored, evenly over the iterations.
+        scores: how often held-out examples are scored, more closely early on.
         draws: weight of the term from draws; 0: none.
         average: share of the iterations over which weights are averaged; 0: they are not.
     """
@@ -97,3 +97,7 @@ class Settings:
     infer: InferSettings = field(default_factory=InferSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0
+
+    def lasting(self, iterations: int) -> Settings:
+        """The same for so many iterations."""
+        return replace(self, train=replace(self.train, iterations=iterations))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from abprop.run.fitting.journal import Journal, room
 from abprop.run.fitting.preparing import prepared
 from abprop.run.fitting.saving import Saver
 from abprop.run.fitting.session import Layers, Progress, Session
-from abprop.run.recipe import Recipe, dumps, on_machine, with_plan
+from abprop.run.recipe import dumps, on_machine, with_plan
 
 DEFAULT_BUDGET = "15m"
 
@@ -117,7 +116,7 @@ def _plan(session: Session, clock: Clock, progress: Progress) -> None:
 def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> None:
     """Iterations up to `stop`, saved as the recipe says."""
     learning, group = session.learning, session.learning.shards.group
-    saver = Saver(session.folder, session.recipe, learning, session.split, session.signals)
+    saver = Saver(session)
     journal, log_every = Journal(session, progress), max(1, learning.total // 1000)
     progress.begin(learning.t, learning.total)
     over = False
@@ -128,7 +127,7 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
             scored = bool(learning.scores) and learning.scores[-1][0] == learning.t
             turned = scored and session.recipe.train.budget is not None and learning.turned
             if turned:
-                saver.recipe = _at_its_end(session, journal)
+                _cut_short(session, journal)
             if learning.t % log_every == 0 or scored or learning.t == stop:
                 journal.row(step)
             session.interrupted, over, due = group.any(bool(noted), clock.over(), saver.due())
@@ -145,9 +144,9 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
         journal.event(Event("over", "stopped at 1.25 times the budget, and saved"))
 
 
-def _at_its_end(session: Session, journal: Journal) -> Recipe:
-    """The plan, cut short here: what the budget has left would only be memorising."""
-    learning, budget = session.learning, session.recipe.train.budget
+def _cut_short(session: Session, journal: Journal) -> None:
+    """End the plan here: what the budget has left would only be memorising."""
+    learning = session.learning
     least, last = best(learning.scores), learning.scores[-1]
     said = (
         f"unseen examples have been told worse since iteration {least.t}, now by "
@@ -155,16 +154,13 @@ def _at_its_end(session: Session, journal: Journal) -> Recipe:
         "(--set train.iterations=N goes on all the same)"
     )
     journal.event(Event("turned", said, facts={"best": least.t}))
-    train = replace(learning.settings.train, iterations=learning.t)
-    learning.settings = replace(learning.settings, train=train)
-    session.recipe = with_plan(session.recipe, learning.t, budget)
-    return session.recipe
+    session.replan(learning.t, session.recipe.train.budget)
 
 
 def _save_grown(session: Session, progress: Progress) -> None:
     """The only checkpoint is of the data as they are now; what became of them is told."""
     learning, folder = session.learning, session.folder
-    Saver(folder, session.recipe, learning, session.split, session.signals).save()
+    Saver(session).save()
     if learning.shards.group.first:
         checkpoint.prune(folder / "checkpoints", {learning.t})
     journal = Journal(session, progress)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from abprop import checkpoint
-from abprop.data import Signals
 from abprop.grammar import parse_every
-from abprop.learning import Learning
-from abprop.run.recipe import Recipe
-from abprop.run.split import Split, summary
+from abprop.run.fitting.session import Session
+from abprop.run.split import summary
 from abprop.version import version
 
 BLOCK = 4096  # bytes of a file's beginning and of what a disk rounds up
@@ -36,20 +33,15 @@ class Saver:
     """Writes checkpoints when they are due; keeps the newest and the best.
 
     Args:
-        folder: the run directory.
-        recipe: complete.
-        learning: what is saved.
-        split: what it learns from.
-        signals: all that were read.
+        session: what is saved, and where.
     """
 
-    def __init__(
-        self, folder: Path, recipe: Recipe, learning: Learning, split: Split, signals: Signals
-    ) -> None:
-        self.folder, self.recipe, self.learning = folder, recipe, learning
-        self.every = parse_every(recipe.checkpoint.every)
-        self.saved_at, self.saved_t = time.monotonic(), learning.t
-        self.data, self.group, self.cost = summary(split, signals), learning.shards.group, 0.0
+    def __init__(self, session: Session) -> None:
+        self.session, self.folder, self.learning = session, session.folder, session.learning
+        self.every, split = parse_every(session.recipe.checkpoint.every), session.split
+        self.saved_at, self.saved_t = time.monotonic(), self.learning.t
+        self.data, self.cost = summary(split, session.signals), 0.0
+        self.group = self.learning.shards.group
         self.beside = {"names": checkpoint.named(split.names)}
         if split.sensor.colour is not None:
             self.beside["colour"] = checkpoint.coloured(split.sensor.colour)
@@ -83,13 +75,13 @@ class Saver:
         if group.first:
             # A later one was bad, or this would not be resumed before it: it is not new.
             past = [step for step in checkpoint.steps(where) if step <= learning.t]
-            checkpoint.prune(where, {*past[-self.recipe.checkpoint.keep :], learning.best})
+            checkpoint.prune(where, {*past[-self.session.recipe.checkpoint.keep :], learning.best})
         self.saved_at, self.saved_t = time.monotonic(), learning.t
         self.cost = self.saved_at - began
 
     def _meta(self) -> dict[str, Any]:
         return {
-            "recipe": self.recipe.model_dump(exclude={"checkpoint", "run"}),
+            "recipe": self.session.recipe.model_dump(exclude={"checkpoint", "run"}),
             "scores": self.learning.scores,
             "chunk": self.learning.chunk,
             "dtype": str(self.learning.dtype).removeprefix("torch."),

@@ -60,6 +60,11 @@ class Session:
     interrupted: bool = False
     grown: list[Event] = field(default_factory=list)
 
+    def replan(self, iterations: int, budget: str | None) -> None:
+        """Plan so many iterations, and tell what for, in the recipe and what learns by it."""
+        self.recipe = with_plan(self.recipe, iterations, budget)
+        self.learning.settings = self.learning.settings.lasting(iterations)
+
 
 @dataclass(frozen=True)
 class Growth:
