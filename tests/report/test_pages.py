@@ -110,7 +110,7 @@ def test_time_to_learn_goes_on_after_a_stop(tmp_path: Path):
     assert seconds == sorted(seconds) and len(seconds) == 8
 
 
-def test_the_report_says_when_memorising_began(faces: Path, tmp_path: Path):
+def test_the_report_says_which_iteration_tells_held_out_examples_best(faces: Path, tmp_path: Path):
     copy = Path(shutil.copytree(faces, tmp_path / "run"))
     rows = [json.loads(line) for line in (copy / "metrics.jsonl").read_text("utf-8").splitlines()]
     # The best score comes early, and the best checkpoint knows of nothing after it.
@@ -118,4 +118,4 @@ def test_the_report_says_when_memorising_began(faces: Path, tmp_path: Path):
         row["heldout_mse"] = 0.1 + 0.05 * abs(row["iteration"] - 3)
     (copy / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
     notes = pages.page(load(copy, data=faces.parent / "faces.npy")).notes
-    assert any("turned at iteration 3" in note for note in notes)
+    assert any("best by iteration 3" in note for note in notes)

@@ -495,7 +495,7 @@ def test_a_budget_stops_at_a_quarter_more(shelf: Path, run_dir: Path):
 @pytest.fixture
 def turning(monkeypatch: pytest.MonkeyPatch) -> None:
     """A budget is 200 iterations, however fast the machine; as if what comes after the third of ten
-    scores were only memorising."""
+    scores told unseen examples worse."""
 
     def plan(learning: Learning, *given: Any, **more: Any) -> Plan:
         if learning.settings.train.iterations is None:
@@ -507,7 +507,7 @@ def turning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("turning")
-def test_a_budget_ends_where_learning_turns_into_memorising(tmp_path: Path):
+def test_a_budget_ends_where_unseen_examples_are_told_worse_and_worse(tmp_path: Path):
     np.save(tmp_path / "many.npy", blobs(60))
     run, sets = tmp_path / "run", (*TINY, "data.holdout=0.2", "train.budget=8s")
     told, asked = Told(), Layers(None, sets, {"data.source": str(tmp_path / "many.npy")})

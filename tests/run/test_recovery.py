@@ -281,8 +281,8 @@ def test_the_law_that_tells_more_of_what_was_set_aside_is_taken(known: Run, shel
     own, *others = recovery.answering(known.learned, known.states, train, True, 16, 0)
     assert len(others) == 1
     absurd = recovery.replace(own, residual=White(30.0))
-    for candidates in ([own, absurd], [absurd, own]):
-        best = recovery.calibrated(candidates, signals, 3, known.device)
+    for candidates, draws in (([own, absurd], 3), ([absurd, own], 3), ([absurd, own], 1)):
+        best = recovery.calibrated(candidates, signals, draws, known.device)
         assert best.residual is own.residual
 
 

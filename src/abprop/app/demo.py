@@ -64,6 +64,8 @@ def _joined(first: Run, second: Run) -> Page:
             "No encoder and no discriminator: every example's latent factors were inferred by "
             "Langevin dynamics while the generator learned (alternating back-propagation).",
             f"Digits the generator never saw are reconstructed at {best:.1f} dB.",
+            *(f"Digits: {note}" for note in pages[0].notes),
+            *(f"Gravel: {note}" for note in pages[1].notes),
         ],
         curves=[*pages[0].curves[:1], *pages[1].curves[:1]],
         figures=figures,

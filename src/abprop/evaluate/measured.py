@@ -19,14 +19,14 @@ from torch import Tensor
 from abprop import tasks
 from abprop.data import Scale, Sensor, Signals
 from abprop.distributed import ALONE, Group, by_turns
-from abprop.evaluate.recovery import FEW, FITTED, Block, residual_laws
+from abprop.evaluate.recovery import FITTED, Block, residual_laws
 from abprop.evaluate.scores import crps
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.operators import for_many
 from abprop.residuals import Indirect, Loose, Stationary, fit_power
 
-TRIED = 32  # signals on which laws are compared
+TRIED, FEW = 32, 2  # signals on which laws are compared, and draws of each
 HELD = 0.1  # of the numbers are foretold from the others then
 QUIET = 1e-5  # of the residual's variance: the noise of a measurement of which nothing is known
 

@@ -26,7 +26,6 @@ from abprop.say import Say, counted, quiet
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED, CHECKED = 64, 2000  # examples whose uncertainty is checked, and entries, at least
 SHARE = 0.02  # of the observed entries are set aside for that
-FEW = 2  # draws by which laws of residuals are compared
 PLACED = 20  # signals from which on it is known which places are hidden more often
 COUNTING = 0.1  # of what is set aside, at least, must count if some is to count more
 ENOUGH = 16  # draws whose extremes are about [5 %, 95 %]
@@ -177,10 +176,10 @@ def calibrated(
     some = _aside(signals, share, candidates[0].seed)
     if not len(some):
         return candidates[0]
-    weight, best = _importance(signals), candidates[0]
-    if len(candidates) > 1:
-        best = min(candidates, key=lambda c: _told(_checked(c, some, weight, FEW, device)))
-    return replace(best, width=_width(_checked(best, some, weight, draws, device)))
+    weight, many = _importance(signals), max(2, draws)  # of one draw nothing shows how wide it is
+    checked = [_checked(candidate, some, weight, many, device) for candidate in candidates]
+    best = min(range(len(checked)), key=lambda k: _told(checked[k]))
+    return replace(candidates[best], width=_width(checked[best]))
 
 
 class Checked(NamedTuple):

@@ -214,7 +214,7 @@ class Learning:
 
     @property
     def turned(self) -> bool:
-        """Learning has turned into memorising, as held-out scores tell."""
+        """Held-out examples are told worse, and for long: what comes later would not answer."""
         return turned(self.scores, self.settings.infer.wait or 0)
 
     # When it goes wrong -----------------------------------------------------------------------

@@ -86,8 +86,8 @@ def _notes(run: Run, rows: Sequence[dict[str, Any]]) -> list[str]:
         best = min(scores, key=lambda s: s[1])
         if scores[-1][1] > TURN * best[1]:
             notes.append(
-                f"The held-out error turned at iteration {best[0]}: after it the generator "
-                "memorised. More examples or a larger model.sigma would help."
+                f"Held-out examples are told best by iteration {best[0]:,}, which answers, and "
+                "worse by later ones. More examples or a larger model.sigma may help."
             )
         else:
             notes.append("The held-out error was still falling or level at the end.")

@@ -145,7 +145,7 @@ def _learn(session: Session, stop: int, progress: Progress, clock: Clock) -> Non
 
 
 def _cut_short(session: Session, journal: Journal) -> None:
-    """End the plan here: what the budget has left would only be memorising."""
+    """End the plan here: with what the budget has left unseen examples would be told worse."""
     learning = session.learning
     least, last = best(learning.scores), learning.scores[-1]
     said = (
