@@ -22,6 +22,7 @@ from abprop import load
 PRIORS = ("standard", "gaussian", "mixture", "learned")
 FACES = "faces_lfw64/lfw64_1000.npz"
 SHOWN = ("faces32", "digits")
+LIKELY = 64  # held-out pictures whose likelihood is told
 GAP, QUALITY = 8, 80  # pixels between sheets, and WebP's
 
 
@@ -60,7 +61,7 @@ def _measure(name: str, prior: str, run: Runner) -> dict[str, Any]:
     began = _processor()
     fitted = run("fit", source, "--run", folder, *words, "--json")
     seconds = round(_processor() - began, 1)  # those of the clock would tell of other work too
-    scores = run("evaluate", folder, "--json")
+    scores = run("evaluate", folder, "--likelihood", "--examples", LIKELY, "--json")
     run("sample", folder, "-n", 64, "--seed", 0, "-o", folder.with_suffix(".png"))
     return {"fit": fitted, "seconds": seconds, "scores": scores, "unseen": _unseen(folder)}
 
@@ -91,9 +92,12 @@ def _shown(found: dict[str, Any]) -> str:
     over = f"{scores['over_reconstructions']:.2f}"
     if "over_unseen" in scores:  # not of rows measured before
         over += f" (patches over those of unseen pictures {scores['over_unseen']:.2f})"
+    nats = ""
+    if "likelihood" in scores:
+        nats = f"{scores['likelihood']['nats']:.1f} nats, "
     return (
         f"samples {scores['sample_ratio']:.2f} ({told}), over reconstructions {over}, "
-        f"copies {scores['copy_ratio']:.2f}; "
+        f"copies {scores['copy_ratio']:.2f}; {nats}"
         f"unseen mse {unseen['mse']:.5f}, {found['seconds']:.0f} s"
     )
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from models import D, N, linear_model
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
+from abprop import tasks
 from abprop.noise import Noise
+from abprop.operators import Identity
 from abprop.priors import Mixture
 from abprop.priors.shaped.mixture import Components, fitted
 
@@ -59,6 +64,35 @@ def test_clusters_are_found_and_draws_are_in_them() -> None:
     left = (drawn(prior)[:, 0] < 1).double().mean()
     assert abs(left - 1 / 3) < 0.03
     assert all(map(torch.equal, before, prior.score(z))), "latents are inferred as before"
+
+
+@pytest.mark.parametrize("course", ["near", "prior"])
+def test_log_p_is_that_of_what_draws_are_of(course: str) -> None:
+    model, rows = linear_model(0.5), torch.arange(12)
+    prior = Mixture((D,)).double()
+    prior.update(2 * clusters(1000, D) + 1, 1.0)
+    prior.remember(2 * clusters(1000, D) + 1)
+    model.prior = prior
+    q = prior.law
+    assert isinstance(q, Components) and len(q.weights) > 1
+    y = model.network(prior.draw(Noise(3), 12))
+    y = y + 0.5 * Noise(4, "noise").at(rows).normal((N,))
+    W = model.network(torch.eye(D).double()) - model.network(torch.zeros(1, D).double())
+    root = W.T @ prior.root
+    each = [
+        weight.log() + MultivariateNormal(
+            model.network(prior.mean + m @ prior.root.T)[0],
+            root @ r @ r.T @ root.T + 0.25 * torch.eye(N),
+        ).log_prob(y)
+        for weight, m, r in zip(q.weights, q.means[:, None], q.roots, strict=True)
+    ]  # fmt: skip
+    exact = torch.stack(each).logsumexp(0)
+    how = tasks.Annealing(course, {"near": 100, "prior": 400}[course], 16)
+    told = tasks.log_likelihood(model, y, Identity(12, (N,)), rows, how).found
+    assert (told.nats - exact).abs().mean() < 0.1
+    below, above = tasks.sandwich(model, Identity(12, (N,)), rows, how)
+    gap = above.found.nats - below.found.nats
+    assert abs(gap.mean()) < 3 * (above.found.se + below.found.se).square().mean().sqrt() + 0.02
 
 
 def drawn(prior: Mixture) -> Tensor:

@@ -83,6 +83,10 @@ class Model(nn.Module):
         """The same model, f computed in float32 at least: where log p must be right to below 1."""
         return Model(self.network.precise(), self.prior, self.likelihood)
 
+    def as_drawn(self) -> Model:
+        """The same model with the density of its draws; inference may take a plainer one."""
+        return Model(self.network, self.prior.as_drawn(), self.likelihood)
+
     def at_sigma(self, sigma: float) -> Model:
         """The same network and prior, observed with another noise."""
         likelihood = Gaussian(sigma, floor=0.0).to(self.likelihood.sigma.device)

@@ -72,6 +72,10 @@ class StandardNormal(nn.Module):
         """z as it is."""
         return z
 
+    def as_drawn(self) -> Prior:
+        """The prior whose density is that of the draws: this one."""
+        return self
+
 
 class Gaussian(nn.Module):
     """N(mean, covariance) over the k channels of latents of shape (k,) or (k, *map).
@@ -146,6 +150,10 @@ class Gaussian(nn.Module):
         if len(self.shape) > 1:
             return z
         return torch.linalg.solve_triangular(self.root, (z - self.mean).T, upper=False).T
+
+    def as_drawn(self) -> Prior:
+        """The prior whose density is that of the draws, where they have one: this one."""
+        return self
 
     @torch.no_grad()
     def update(

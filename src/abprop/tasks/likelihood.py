@@ -65,7 +65,8 @@ def log_likelihood(
         how: see `Annealing`.
         known: latents of other signals, (M, *latent_shape), where the mode may be looked for.
     """
-    model, how = model.precise(), how.within(y.new_empty(model.network.latent_shape).numel())
+    model = model.precise().as_drawn()
+    how = how.within(y.new_empty(model.network.latent_shape).numel())
     course = _course(model, y, A, how, known)
     return annealed(model, y, A, course, ids, how.seed, chains=how.chains, chunk=how.chunk)
 
@@ -80,7 +81,8 @@ def sandwich(
         model, ids, how, known: see `log_likelihood`.
         A: through which they are seen.
     """
-    model, how = model.precise(), how.within(model.mean_latent(1).numel())
+    model = model.precise().as_drawn()
+    how = how.within(model.mean_latent(1).numel())
     z, y = simulated(model, A, ids, how.seed)
     course = _course(model, y, A, how, known)
     told = {"chains": how.chains, "chunk": how.chunk}

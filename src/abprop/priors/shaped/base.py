@@ -22,8 +22,10 @@ from abprop.priors.normal import Gaussian
 
 
 class Law(Protocol):
-    """The law q of vectors u (B, d); a prior has both of these as well."""
+    """The law q of vectors u (B, d); a prior has all of these as well."""
 
+    def log_prob(self, z: Tensor) -> Tensor: ...
+    def score(self, z: Tensor) -> tuple[Tensor, Tensor]: ...
     def expected(self, count: int) -> Tensor: ...
     def draw_each(self, noise: Keyed) -> Tensor: ...
 
@@ -53,6 +55,20 @@ class Shaped(Gaussian):
     def law(self) -> Law:
         """q."""
         raise NotImplementedError
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p (B,) of z (B, d)."""
+        return self.law.log_prob(self.folded(z)) - self._log_volume
+
+    def score(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """log p (B,) and its gradient L^-T grad log q(u)."""
+        log_q, grad = self.law.score(self.folded(z))
+        back = torch.linalg.solve_triangular(self.root.T, grad.T, upper=True).T
+        return log_q - self._log_volume, back
+
+    @property
+    def _log_volume(self) -> Tensor:
+        return self.root.diagonal().log().sum()
 
     def expected(self, count: int, grid: Cells | None = None) -> Tensor:
         """The mean, (count, d)."""

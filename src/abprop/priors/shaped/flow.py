@@ -70,20 +70,6 @@ class Flow(Shaped):
         """q with weights as now."""
         return Couplings(self.weights, self.turns)
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """log p (B,) of z (B, d)."""
-        return self.law.log_prob(self.folded(z)) - self._log_volume
-
-    def score(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """log p (B,) and its gradient L^-T grad log q(u)."""
-        log_q, grad = self.law.score(self.folded(z))
-        back = torch.linalg.solve_triangular(self.root.T, grad.T, upper=True).T
-        return log_q - self._log_volume, back
-
-    @property
-    def _log_volume(self) -> Tensor:
-        return self.root.diagonal().log().sum()
-
     @torch.no_grad()
     def update(
         self, z: Tensor, rate: float, noise: Keyed | None = None, whole: Whole = HERE

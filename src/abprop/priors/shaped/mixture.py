@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from abprop.noise import Keyed
-from abprop.priors.normal import StandardNormal
+from abprop.priors.base import Prior
+from abprop.priors.normal import Gaussian, StandardNormal
 from abprop.priors.shaped.base import Law, Shaped
 
 COUNTS = (1, 3, 10, 30)  # components that are tried
@@ -39,6 +40,7 @@ class Mixture(Shaped):
     """N(mu, S), but that draws are of a mixture once latents are remembered; see the module."""
 
     name: ClassVar[str] = "mixture"
+    log_prob, score = Gaussian.log_prob, Gaussian.score  # where latents are inferred
 
     def __init__(self, shape: tuple[int, ...], ridge: float = 1e-3) -> None:
         super().__init__(shape, ridge)
@@ -66,6 +68,31 @@ class Mixture(Shaped):
         if self._components is None:
             self._components = fitted(*self._seen)
         return self._components
+
+    def as_drawn(self) -> Prior:
+        """The prior whose density is that of the draws."""
+        return Drawn(self)
+
+
+class Drawn(Shaped):
+    """The law of a mixture's draws, with its density.
+
+    Args:
+        mixture: as it is now.
+    """
+
+    name: ClassVar[str] = Mixture.name
+
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__(mixture.shape, mixture.ridge)
+        for name, value in mixture.named_buffers():
+            setattr(self, name, value)
+        self._law = mixture.law
+
+    @property
+    def law(self) -> Law:
+        """q."""
+        return self._law
 
 
 class Components:
