@@ -303,6 +303,17 @@ def test_the_command(run: Path, abprop: Command) -> None:
     assert done.code == 0 and load(run, last=True).step == 10
 
 
+def test_every_source_may_have_moved(run: Path, abprop: Command) -> None:
+    first, more = run.with_name("first"), run.with_name("more")
+    grow(run, more)
+    away = [source.rename(source.with_name(f"moved-{source.name}")) for source in (first, more)]
+    said = [word for source in away for word in ("--data", source)]
+    assert abprop("evaluate", run, *said, "--json").code == 0
+    assert "more" in abprop("evaluate", run, *said[:2], "--json").complaint
+    complaint = abprop("evaluate", run, *said, *said, "--json").complaint
+    assert "4 are given, and the run has 2 sources" in complaint
+
+
 def test_how_to_go_on_says_nothing_twice(run: Path, abprop: Command) -> None:
     more = run.with_name("more")
     done = abprop("fit", run, "--add", more, "--stop-at=9", *keys("train.iterations=12"))

@@ -147,7 +147,8 @@ def load(
 
     Args:
         folder: the run directory, or one on the Hugging Face Hub, "hf://NAMESPACE/NAME".
-        data: where its data are now, a path or an array, if not where the recipe says.
+        data: where its data are now, a path or an array, if not where the recipe says; a tuple:
+            the first source, and what was added to it.
         operator: through which it was learned, if that was given in Python.
         device: auto, cuda, mps or cpu; if not given, what it was learned on, if that is here.
         last: take the newest checkpoint instead of the best.

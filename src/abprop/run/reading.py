@@ -17,7 +17,7 @@ from abprop.grammar import parse_selection
 from abprop.kinds import KINDS, Kind
 from abprop.run.recipe import Recipe, compose
 from abprop.run.schema import DataKeys
-from abprop.say import Say, quiet
+from abprop.say import Say, counted, quiet
 from abprop.sources import read
 
 
@@ -41,7 +41,11 @@ def load_data(
             recipe does not tell.
     """
     places = source if isinstance(source, tuple) else (source,)
-    growth, first = recipe.growth, _first(recipe, places[0], say)
+    growth = recipe.growth
+    if len(places) > 1 + len(growth.added):
+        there = counted(1 + len(growth.added), "source", "sources")
+        raise UserError(f"data (--data): {len(places)} are given, and the run has {there}")
+    first = _first(recipe, places[0], say)
     if growth == type(growth)():
         return first
     if not len(growth.sizes) == len(growth.added) + 1 == len(growth.masks) + 1:

@@ -14,6 +14,7 @@ from abprop.app.commands.options import (
     Json,
     Masks,
     Sets,
+    placed,
     print_json,
     say,
 )
@@ -53,7 +54,7 @@ def compare(
     _check(out)
     found = compared(
         runs, on=on, sets=set_ or (), masks=masks, hide=hide, against=against or (), draws=draws,
-        data=data, device=device, say=say, progress=say,
+        data=placed(data), device=device, say=say, progress=say,
     )  # fmt: skip
     if as_json:
         told = {"table": found.table, "runs": found.runs, "notes": list(found.notes)}

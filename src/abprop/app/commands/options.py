@@ -18,7 +18,10 @@ RunDir = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="one file, or a folder")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="recipe key")]
-Data = Annotated[str | None, typer.Option(help="where the run's data are now")]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="where the run's data are now; again for each source that was added"),
+]
 Device = Annotated[
     str | None, typer.Option(help="auto, cuda, mps or cpu; if not given, what it was learned on")
 ]
@@ -84,13 +87,18 @@ def share_out(processes: int) -> None:
         raise typer.Exit(launched(processes, sys.argv[1:], say))
 
 
-def opened(run: Path, data: str | None, device: str | None) -> Any:
+def placed(data: list[str] | None) -> str | tuple[str, ...] | None:
+    """Where a run's data are, as `load` takes it."""
+    return data[0] if data is not None and len(data) == 1 else tuple(data or ()) or None
+
+
+def opened(run: Path, data: list[str] | None, device: str | None) -> Any:
     """A run that all processes of this command answer for together."""
     from abprop.app.api import load
     from abprop.distributed import join
 
     group = join()
     with group.agreed():
-        fitted = load(run, data=data, device=device, say=say)
+        fitted = load(run, data=placed(data), device=device, say=say)
     fitted.group = group
     return fitted

@@ -27,6 +27,7 @@ from abprop.app.commands.options import (
     Source,
     Temperatures,
     opened,
+    placed,
     print_json,
     say,
     share_out,
@@ -260,7 +261,7 @@ def report(run: RunDir, data: Data = None) -> None:
     from abprop.report.pages import write_report
 
     say("writing the report")
-    say(f"report: {write_report(local(run), data, say=say)}")
+    say(f"report: {write_report(local(run), placed(data), say=say)}")
 
 
 def _write(fitted: Any, x: Any, path: Path, names: list[str] | None) -> None:

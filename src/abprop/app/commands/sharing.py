@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from abprop.app.commands.options import Data, Device, RunDir, say
+from abprop.app.commands.options import Data, Device, RunDir, placed, say
 
 
 def export(
@@ -36,7 +36,7 @@ def explore(
     from abprop.app.api import load
     from abprop.explore import explore as serve
 
-    serve(load(run, data=data, device=device, say=say), port, say=say)
+    serve(load(run, data=placed(data), device=device, say=say), port, say=say)
 
 
 def push(
