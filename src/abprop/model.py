@@ -87,6 +87,12 @@ class Model(nn.Module):
         """The same model with the density of its draws; inference may take a plainer one."""
         return Model(self.network, self.prior.as_drawn(), self.likelihood)
 
+    def with_spread(self, spread: float) -> Model:
+        """The same model with sigma^2 as `spread` says, of a likelihood that learns it: a copy."""
+        likelihood = copy.deepcopy(self.likelihood)
+        likelihood.update(spread)
+        return Model(self.network, self.prior, likelihood)
+
     def at_sigma(self, sigma: float) -> Model:
         """The same network and prior, observed with another noise."""
         likelihood = Gaussian(sigma, floor=0.0).to(self.likelihood.sigma.device)

@@ -165,24 +165,24 @@ class Learning:
             self.model.likelihood.update(residual, weight)
 
     def score_heldout(self, steps: int = HELDOUT_STEPS) -> Score:
-        """How well held-out examples are explained now.
+        """How well held-out examples are explained now, with sigma as it answers.
 
         Raises:
             ValueError: nothing was held out.
         """
         if self.heldout is None:
             raise ValueError("nothing was held out")
-        model, n, noise = self.answering, len(self.heldout), Noise(self.settings.seed, "heldout")
+        model, n = self.answering, len(self.heldout)
         rows = torch.arange(0, n, -(-n // SCORED))
         shards = self.shards.of(len(rows))
         chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
         ids, y, A, _ = self.heldout.batch(rows[shards.rows], self.device)
-        known = self._some_draws()
-        x, z = tasks.reconstruct(model, y, A, known=known, steps=steps, chunk=chunk)
-        mse, keyed = tasks.mean_square(A(x) - y, A, shards.every()), noise.at(ids, self.t)
-        there = (self.latents.metric, keyed)
-        spread = tasks.spread(model, y, A, z, *there, chunk=chunk, whole=shards.every())
-        return Score(self.t, mse, spread)
+        known, noise = self._some_draws(), Noise(self.settings.seed, "heldout").at(ids, self.t)
+        answers = model.with_spread(self.scores[-1].spread) if self.scores else model
+        x, z = tasks.reconstruct(answers, y, A, known=known, steps=steps, chunk=chunk)
+        every, there = shards.every(), (self.latents.metric, noise)
+        spread = tasks.spread(model, y, A, z, *there, chunk=chunk, whole=every)
+        return Score(self.t, tasks.mean_square(A(x) - y, A, every), spread)
 
     def diagnose(self) -> Health:
         """Whether the chains of some examples mix, with W as it is now; they themselves stay."""
