@@ -64,8 +64,9 @@ def _joined(first: Run, second: Run) -> Page:
         notes=[
             "No encoder and no discriminator: every example's latent factors were inferred by "
             "Langevin dynamics while the generator learned (alternating back-propagation).",
-            f"Digits the generator never saw are reconstructed at {best:.1f} dB. New ones are drawn "
-            "from a mixture of Gaussians, for digits come in kinds (model.prior=mixture).",
+            f"Digits the generator never saw are reconstructed at {best:.1f} dB.",
+            "New digits are drawn from a mixture of Gaussians, for they come in kinds "
+            "(model.prior=mixture).",
             *(f"Digits: {note}" for note in pages[0].notes),
             *(f"Gravel: {note}" for note in pages[1].notes),
         ],
