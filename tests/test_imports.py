@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "abprop"
 
 # Rooms on one rung do not see each other. `app` is the top and sees everything.
 LADDER = (
-    ("noise", "say", "version", "whole"),
+    ("evenly", "noise", "say", "version", "whole"),
     ("errors",),
     ("grammar", "priors", "likelihoods", "operators", "networks", "principal", "dynamics"),
     ("model", "residuals", "spectra", "replay"),

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from abprop.evenly import evenly
 from abprop.inference import Kernel, Metric, State, infer
 from abprop.model import Model
 from abprop.noise import Keyed
@@ -79,7 +80,7 @@ def leading(z: Tensor, whole: Whole = HERE) -> Tensor:
 
     def rows_of(z: Tensor) -> Tensor:
         rows = z.movedim(1, -1).reshape(-1, z.shape[1])
-        return rows[:: -(-len(rows) // ENOUGH)].cpu().double()
+        return rows[evenly(len(rows), ENOUGH)].cpu().double()
 
     def counted(z: Tensor) -> tuple[Tensor, Tensor]:
         rows = rows_of(z)

@@ -12,6 +12,7 @@ from abprop import principal
 from abprop.data import Examples
 from abprop.data.views import compared, mirror_ratio
 from abprop.errors import UserError
+from abprop.evenly import evenly
 from abprop.model import Model
 from abprop.whole import HERE, Whole
 
@@ -162,7 +163,7 @@ def _level_scores(x: Tensor, cell: int, k: int) -> tuple[Tensor, Tensor]:
     order = [0, *cells, 1, *(axis + 1 for axis in cells)]
     split = x.reshape(count, channels, *(m for n in grid for m in (n, cell))).permute(order)
     pieces = split.reshape(-1, channels * cell ** len(grid))
-    mean, some = pieces.mean(0), pieces[:: -(-len(pieces) // MOST)]
+    mean, some = pieces.mean(0), pieces[evenly(len(pieces), MOST)]
     axes = principal.principal_axes(some - mean, min(k, pieces.shape[1]))
     found = (pieces - mean) @ axes
     left = (pieces - mean - found @ axes.T).reshape(split.shape)
@@ -178,7 +179,7 @@ def _one_scale(z: Tensor, whole: Whole = HERE) -> Tensor:
 
 
 def _some(count: int, most: int = MOST) -> range:
-    return range(0, count, -(-count // most))
+    return range(count)[evenly(count, most)]
 
 
 def _whole(seen: Examples, rows: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ from tiny import Command, blobs, keys
 
 import abprop
 from abprop.errors import UserError
-from abprop.evaluate.likelihood import FEWEST, MOST, evenly, usual
+from abprop.evaluate.likelihood import FEWEST, MOST, usual
 
 KEYS = {
     "scored", "n", "of", "nats", "nats_per_number", "se", "low_by", "se_examples", "ess",
@@ -115,8 +115,6 @@ def test_a_run_of_completed_signals_is_refused(shelf: Path, run_dir: Path, abpro
 
 
 def test_how_many_are_chosen():
-    assert evenly(10, 4).tolist() == [0, 3, 6, 9] and evenly(3, 9).tolist() == [0, 1, 2]
-    assert evenly(7, 1).tolist() == [0]
     assert usual(64) == MOST and usual(3 * 64 * 64) == 21 and usual(10**7) == FEWEST
 
 

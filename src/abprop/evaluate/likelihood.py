@@ -24,6 +24,7 @@ from abprop import tasks
 from abprop.annealing import Estimate
 from abprop.data import Examples
 from abprop.distributed import ALONE, Group, by_turns
+from abprop.evenly import evenly
 from abprop.model import Model
 from abprop.say import Say, counted
 from abprop.tasks import Annealing
@@ -114,7 +115,8 @@ def scored_likelihood(
         progress: told what is being done.
     """
     examples = scored.examples
-    rows = evenly(len(examples), count or usual(math.prod(examples.signal_shape)))
+    most = count or usual(math.prod(examples.signal_shape))
+    rows = torch.arange(len(examples))[evenly(len(examples), most)]
     progress(
         f"annealing {how.chains} chains each of {counted(len(rows), 'example', 'examples')} "
         f"({scored.which}) over {how.steps} temperatures"
@@ -124,11 +126,6 @@ def scored_likelihood(
     return Likelihood(
         scored.which, len(examples), rows.numpy(), nats, se, ess, numbers, accepted, how, gap
     )
-
-
-def evenly(n: int, most: int) -> Tensor:
-    """At most so many of range(n), equally far apart."""
-    return torch.arange(0, n, -(-n // min(most, n)))
 
 
 def usual(numbers: int) -> int:

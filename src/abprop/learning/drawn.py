@@ -32,7 +32,7 @@ from abprop.measures.patches import coarser, cut
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.priors import Gaussian
-from abprop.priors.blocks import Composition, Library, evenly
+from abprop.priors.blocks import Composition, Library, spread_over
 from abprop.priors.markov import COMPONENTS
 
 SIDE = 7  # pixels of a patch
@@ -153,5 +153,5 @@ def _patches(x: Tensor, octave: int, every: int) -> Tensor:
 def sliced(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
     """Mean over directions (D, m) of W_2^2 between the projections of a (n, D) and b."""
     count = min(len(a), len(b), MOST)
-    a, b = ((v[evenly(len(v), count)] @ directions).sort(0).values for v in (a, b))
+    a, b = ((v[spread_over(len(v), count)] @ directions).sort(0).values for v in (a, b))
     return (a - b).square().mean()

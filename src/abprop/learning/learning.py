@@ -16,6 +16,7 @@ from abprop.data import Examples
 from abprop.diagnostics import Health, health, leading, watch
 from abprop.distributed import Shards
 from abprop.errors import UserError
+from abprop.evenly import evenly
 from abprop.latents import chosen
 from abprop.learning import parts
 from abprop.learning.batches import batches, largest_batch
@@ -172,9 +173,8 @@ class Learning:
         """
         if self.heldout is None:
             raise ValueError("nothing was held out")
-        model, n = self.answering, len(self.heldout)
-        rows = torch.arange(0, n, -(-n // SCORED))
-        shards = self.shards.of(len(rows))
+        rows = torch.arange(len(self.heldout))[evenly(len(self.heldout), SCORED)]
+        shards, model = self.shards.of(len(rows)), self.answering
         chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
         ids, y, A, _ = self.heldout.batch(rows[shards.rows], self.device)
         known, noise = self._some_draws(), Noise(self.settings.seed, "heldout").at(ids, self.t)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from abprop.errors import UserError
+from abprop.evenly import evenly
 from abprop.measures import portilla
 from abprop.measures.patches import (
     LARGE,
@@ -90,7 +91,7 @@ class Material:
     def _cut(self, picture: Tensor) -> list[Tensor]:
         """Disjoint pieces, evenly chosen where there are many."""
         corners = self._corners(picture)
-        return [self._piece(picture, at) for at in corners[:: -(-len(corners) // MOST)]]
+        return [self._piece(picture, at) for at in corners[evenly(len(corners), MOST)]]
 
     def _corners(self, picture: Tensor) -> list[tuple[int, int]]:
         ys, xs = (range(0, n - self.side + 1, self.side) for n in picture.shape[1:])

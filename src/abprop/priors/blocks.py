@@ -94,7 +94,7 @@ class Library:
         self.rim = max(1, self.side // 4)  # cells of a block that its neighbours show instead
         self.stride = self.side - 2 * self.rim
         counts = (len(maps), *(n - self.side + 1 for n in grid))
-        chosen = evenly(math.prod(counts), MOST)
+        chosen = spread_over(math.prod(counts), MOST)
         # numpy's: torch's own takes a second to import what it is made of.
         self.which, *within = map(torch.from_numpy, np.unravel_index(chosen.numpy(), counts))
         self.within = torch.stack(within, 1)
@@ -316,7 +316,7 @@ def _outer(shares: Sequence[Tensor], factors: int) -> Tensor:
     return whole.flatten(0, axes - 1).repeat(each, *(1,) * axes)
 
 
-def evenly(count: int, most: int) -> Tensor:
+def spread_over(count: int, most: int) -> Tensor:
     """At most `most` of range(count)."""
     return torch.arange(count) if count <= most else torch.arange(most) * count // most
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from abprop.errors import UserError
+from abprop.evenly import evenly
 from abprop.inference import (
     LeimkuhlerMatthews,
     Metric,
@@ -55,7 +56,7 @@ def reconstruct(
     """
     start = None
     if known is not None and len(known):
-        some = known[:: -(-len(known) // CANDIDATES)]
+        some = known[evenly(len(known), CANDIDATES)]
         start = nearest(model, y, A, some, chunk=chunk)
     z, _ = solve(model, y, A, start=start, steps=steps, chunk=chunk)
     return generate(model, z, chunk=chunk), z

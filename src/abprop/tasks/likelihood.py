@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from abprop.annealing import COURSES, Annealed, Course, annealed, annealed_back
+from abprop.evenly import evenly
 from abprop.model import Model
 from abprop.noise import Noise
 from abprop.operators import Mask, Operator
@@ -101,7 +102,7 @@ def simulated(model: Model, A: Operator, ids: Tensor, seed: int) -> tuple[Tensor
 
 
 def _course(model: Model, y: Tensor, A: Operator, how: Annealing, known: Tensor | None) -> Course:
-    some = None if known is None else known[:: -(-len(known) // KNOWN)]
+    some = None if known is None else known[evenly(len(known), KNOWN)]
     chunk = min(how.chunk, ALONE)
     mode = reconstruct(model, y, A, known=some, steps=TO_MODE, chunk=chunk)[1]
     return COURSES[how.course](model, A, mode, how.steps, how.chunk)

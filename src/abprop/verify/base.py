@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from abprop.evenly import evenly
 from abprop.inference import Kernel, Metric, State, calibrate, due, infer
 from abprop.model import Model
 from abprop.noise import Noise
@@ -84,7 +85,7 @@ def draws(
     ids = torch.arange(len(y))
     z = model.prior.draw_each(Noise(seed, "start").at(ids)).float()
     metric, state = Metric.plain(z, 0.05), State.begin(z)
-    some, noise = ids[:: -(-len(ids) // 512)], Noise(seed, "langevin").at(ids)
+    some, noise = ids[evenly(len(ids), 512)], Noise(seed, "langevin").at(ids)
     calibrate(model, y[some], A[some], z[some], metric, Noise(seed, "metric").at(some), chunk=512)
     for t in range(plan.settle + plan.kept):
         state, info = infer(model, y, A, state, kernel, steps=plan.steps, noise=noise,

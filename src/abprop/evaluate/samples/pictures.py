@@ -14,6 +14,7 @@ from abprop.data import Scale, Signals
 from abprop.data.views import Views
 from abprop.errors import UserError
 from abprop.evaluate.samples.likeness import SEEDS, Likeness
+from abprop.evenly import evenly
 from abprop.measures import Pictures, Ratios
 from abprop.model import Model
 from abprop.operators import Identity
@@ -78,7 +79,7 @@ def judged(run: Run, rivals: Sequence[str], progress: Say) -> tuple[Likeness, di
     if unseen is None:
         progress("samples are not judged: nothing was held out")
         return {}, {}
-    rows = range(0, len(run.names), -(-len(run.names) // MOST))
+    rows = range(len(run.names))[evenly(len(run.names), MOST)]
     known, _ = run.split.train.batch(rows)
     try:
         others, _ = unseen.batch(range(min(MOST, len(unseen))))

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from abprop.errors import UserError
+from abprop.evenly import evenly
 from abprop.measures.material import Ratios, ratio
 from abprop.measures.patches import (
     DETAILS,
@@ -123,7 +124,7 @@ class Pictures:
     def _patches(self, x: Tensor, octave: int) -> Tensor:
         """Small patches of pictures, evenly chosen where there are many, (n, C side^2)."""
         patches = cut(coarser(x, octave), self.side, max(1, self.side // 2))
-        return patches[:: -(-len(patches) // PATCHES)]
+        return patches[evenly(len(patches), PATCHES)]
 
     def _sliced(self, x: Tensor, i: int) -> Tensor:
         """Quantiles of patches along random directions of their coordinates."""
