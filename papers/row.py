@@ -44,7 +44,7 @@ class Row:
     Attributes:
         experiment, name: where it stands.
         paper: the paper's figure, in words, with [M] where it is not verified.
-        needs: file or folder of the data folder.
+        needs: file or folder of the data folder; empty: nothing.
         measure: runs the commands, gives a JSON object.
         show: the measured object in a few words.
     """

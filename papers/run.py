@@ -79,9 +79,10 @@ def _run(runner: Runner, row: Row) -> None:
     if row.result.exists():
         print(f"{row.experiment}/{row.name}: done already ({row.result.name})")
         return
-    if not (runner.data / row.needs).exists():
+    if row.needs and not (runner.data / row.needs).exists():
         print(f"{row.experiment}/{row.name}: skipped, no {row.needs} in {runner.data}")
         return
+    runner.commands.clear()  # those of a row that stopped
     try:
         measured = row.measure(runner)
     except subprocess.CalledProcessError as error:
@@ -90,7 +91,6 @@ def _run(runner: Runner, row: Row) -> None:
     RESULTS.mkdir(exist_ok=True)
     commands = [c.replace(str(runner.data), "$DATA") for c in runner.commands]
     row.result.write_text(json.dumps({**measured, "commands": commands}, indent=1) + "\n", "utf-8")
-    runner.commands.clear()
 
 
 def table() -> str:
