@@ -3,7 +3,7 @@
     python benchmarks/learners.py --data $DATA --minutes 15 --seeds 0 1 2
     python benchmarks/learners.py --data $DATA --only vae glo --name small --minutes 1 \\
         --set data.size=16x16 --set data.limit=300 --set model.latent=20
-    python benchmarks/learners.py --data $DATA --tune     # learning rates, on few small pictures
+    python benchmarks/learners.py --data $DATA --tune     # learning rates, on few pictures
     python benchmarks/learners.py --table
 
 1,000 LFW faces to learn from (a tenth held out, to be told sigma by), entries 3000-3299 of the zip
@@ -33,7 +33,7 @@ from learners.judging import Pictures, row, tried
 HERE = Path(__file__).parent
 RESULTS, RUNS = HERE / "results", HERE / "runs"
 SETS = ("model.latent=100", "data.holdout=0.1", "run.threads=1")
-TUNED = ("data.limit=300", "data.size=32x32")  # what learning rates are tried on
+TUNED = ("data.limit=300",)  # what learning rates are tried on, at the size of the table
 TUNED_MINUTES = 2.0
 KINDS = "complete", "hidden"
 COLUMNS = {

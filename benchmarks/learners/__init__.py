@@ -36,7 +36,7 @@ RATES = 0.002, 0.008, 0.03
 LEARNERS = {
     "abp": Learner(ours.learn, (), RATES, 0.008),
     "short-run": Learner(ours.learn, ours.SHORT, RATES, 0.008),
-    "pgd": Learner(ours.learn, ours.PGD, RATES, 0.008),
+    "pgd": Learner(ours.learn, ours.PGD, RATES, 0.002),
     "vae": Learner(vae.learn, vae.SETS, (0.0005, *RATES), 0.002),
     "glo": Learner(glo.learn, glo.SETS, (0.0005, 0.002, 0.008), 0.002),
     "ppca": Learner(ppca.learn, ppca.SETS),
