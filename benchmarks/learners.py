@@ -49,7 +49,7 @@ COLUMNS = {
     "seconds": "seconds",
     "processor": "of a processor",
 }
-WHOLE = "iterations", "seconds", "processor"  # of which the table shows no decimals
+DECIMALS = {"recovery": 4, "hidden": 4, "iterations": 0, "seconds": 0, "processor": 0}  # else 3
 Numbers = dict[str, float]
 
 
@@ -152,7 +152,7 @@ def table(name: str, results: Path = RESULTS) -> str:
 
 
 def _cell(key: str, values: Iterable[float]) -> str:
-    values, digits = list(values), 0 if key in WHOLE else 3
+    values, digits = list(values), DECIMALS.get(key, 3)
     if not values:
         return ""
     mean = f"{statistics.fmean(values):.{digits}f}"
