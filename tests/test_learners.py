@@ -147,6 +147,16 @@ def test_incomplete_pictures(name: str, pictures: Pictures, tmp_path: Path) -> N
     assert load(tmp_path / "run").evaluate(draws=2)["scored"] == "hidden"
 
 
+def test_a_learner_that_diverged_is_said_to(
+    pictures: Pictures, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = (*SETS, *LEARNERS["glo"].keys(), "train.learning_rate=1000")
+    learned(glo.learn, tmp_path / "bad", pictures.train, sets, 0, few)
+    assert "note: bad: held-out pictures" in capsys.readouterr().out
+    session_of("ppca", pictures, tmp_path / "good")
+    assert "diverged" not in capsys.readouterr().out
+
+
 def test_a_row_is_judged_by_the_commands(
     pictures: Pictures, tmp_path: Path, abprop: Command
 ) -> None:

@@ -186,12 +186,26 @@ def saved(session: Session, found: Found, limit: Limit) -> None:
         )
     if learning.heldout is not None:
         learning.scores = [learning.score_heldout()]
+        _say_if_diverged(session)
     done = max(1, learning.t)
     budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
     session.replan(done, budget)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))
     Saver(session).save()
+
+
+def _say_if_diverged(session: Session) -> None:
+    """A note where held-out pictures are told worse than one grey would tell them."""
+    heldout, (score,) = session.learning.heldout, session.learning.scores
+    assert heldout is not None
+    variance = heldout.batch(torch.arange(len(heldout)), torch.device("cpu")).y.var().item()
+    if not score.mse < variance:
+        print(
+            f"note: {session.folder.name}: held-out pictures are told with an error of "
+            f"{score.mse:.3g}, and vary by {variance:.3g}: this learner diverged",
+            flush=True,
+        )
 
 
 def learned(
