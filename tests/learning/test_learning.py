@@ -60,6 +60,13 @@ def test_held_out_scores_are_dense_where_few_factors_would_turn():
     for _ in learning.steps(200):
         pass
     assert [score.t for score in learning.scores] == [8, 32, 72, 128, 200]  # 200 (k / 5)^2
+    told = {}
+    for spread in (1e-2, 0.3**2, 1e2):  # sigma as it answers, whatever it is in learning: 0.3
+        learning.scores = [Score(1, 1.0, spread)]
+        told[spread] = learning.score_heldout().mse
+    learning.scores = []
+    plain = learning.score_heldout().mse
+    assert told[1e-2] < plain < told[1e2] and told[0.3**2] == pytest.approx(plain, rel=1e-4)
     short = dataclasses.replace(asked, train=dataclasses.replace(asked.train, iterations=3))
     learning = Learning(short, sets[0], heldout=sets[1])
     for _ in learning.steps(3):
