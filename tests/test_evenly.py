@@ -15,3 +15,8 @@ def test_few_of_many(n: int, most: int):
     # Another one would be too many, or stand behind the last.
     assert len(found) >= min(n, (most + 1) // 2)
     assert not n or n - found[-1] <= found.step
+
+
+def test_which_they_are():
+    assert list(range(10)[evenly(10, 4)]) == [0, 3, 6, 9]
+    assert list(range(3)[evenly(3, 9)]) == [0, 1, 2] and list(range(7)[evenly(7, 1)]) == [0]

@@ -317,7 +317,7 @@ def _outer(shares: Sequence[Tensor], factors: int) -> Tensor:
 
 
 def spread_over(count: int, most: int) -> Tensor:
-    """At most `most` of range(count)."""
+    """`most` of range(count), about equally far apart, or all where there are fewer."""
     return torch.arange(count) if count <= most else torch.arange(most) * count // most
 
 

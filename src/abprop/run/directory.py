@@ -293,7 +293,7 @@ def assembled(
     ids = latents["ids"].to(where)
     states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
     if meta["scores"]:  # the spread about predictions of what was never seen
-        learned.likelihood.update(Score.of(meta["scores"][-1]).spread)
+        learned = learned.with_spread(Score.of(meta["scores"][-1]).spread)
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
     places, cell = meta["data"].get("places"), 2**learned.network.stages
