@@ -169,6 +169,13 @@ def faces(shelf: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def veiled(shelf: Path) -> Path:
+    """A run of 24 pictures with 40 % hidden by a rule, a tenth set aside; only to be read."""
+    sets = (*FACES, "model.latent=4", "data.limit=24", "data.hide=P.4", "data.aside=0.1")
+    return learned(shelf / "run-veiled", shelf / "faces.npy", sets)
+
+
+@pytest.fixture(scope="session")
 def twice(shelf: Path) -> Path:
     """A run of two iterations, saved after each; only to be read."""
     return learned(shelf / "run-twice", shelf / "other.npy", TWICE)

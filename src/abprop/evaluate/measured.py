@@ -1,10 +1,10 @@
 """Signals of which linear measurements were taken: answered with draws and their spread.
 
-Two laws of what f leaves over stand for choice, as for hidden parts (`recovery`): that of residuals
-about f, and that of deviations from the mean, by which f is trusted as little as a mean. The one
-with the lower CRPS answers, at numbers that are set aside and foretold from the others. Where there
-is no such law (a measurement that is not linear, of too many numbers, of a table) f(z) and white
-noise are all there is.
+Two laws of what f leaves over stand for choice, as for hidden parts (`calibration`): that of
+residuals about f, and that of deviations from the mean, by which f is trusted as little as a mean.
+The one with the lower CRPS answers, at numbers that are set aside and foretold from the others.
+Where there is no such law (a measurement that is not linear, of too many numbers, of a table) f(z)
+and white noise are all there is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 from abprop import tasks
 from abprop.data import Scale, Sensor, Signals
 from abprop.distributed import ALONE, Group, by_turns
-from abprop.evaluate.recovery import FITTED, Block, residual_laws
+from abprop.evaluate.calibration import FITTED, residual_laws
+from abprop.evaluate.recovery import Block
 from abprop.evaluate.scores import crps
 from abprop.model import Model
 from abprop.noise import Noise

@@ -11,7 +11,7 @@ import torch
 
 from abprop.data import Examples, Sensor, Signals
 from abprop.errors import UserError, unknown
-from abprop.evaluate import Answering, Likelihood, Scored, measured, recovery, scored_likelihood
+from abprop.evaluate import Answering, Likelihood, Scored, calibration, measured, scored_likelihood
 from abprop.grammar import whole
 from abprop.likelihoods import Gaussian
 from abprop.residuals import MOST
@@ -52,17 +52,19 @@ class Answers(Learned):
         residual = residual or self.residual
         if residual not in self._posteriors:
             progress("fitting the law of the residuals")
-            train = self.split.train.take(range(min(recovery.FITTED, len(self.names)))).stored()
+            train = self.split.train.take(range(min(calibration.FITTED, len(self.names)))).stored()
             how = (residual == "correlated", self._chains, self.recipe.seed)
-            self._posteriors[residual] = recovery.answering(self.learned, self.states, train, *how)
+            self._posteriors[residual] = calibration.answering(
+                self.learned, self.states, train, *how
+            )
         progress("calibrating the uncertainty on entries set aside")
-        share = self.recipe.data.aside or recovery.SHARE
+        share = self.recipe.data.aside or calibration.SHARE
         candidates = [replace(p, group=self.group) for p in self._posteriors[residual]]
-        return recovery.calibrated(candidates, signals, draws, self.device, share)
+        return calibration.calibrated(candidates, signals, draws, self.device, share)
 
     def _from_measurements(self, signals: Signals, sensor: Sensor, progress: Say) -> Answering:
         progress("fitting the laws of the residuals")
-        train = self.signals.take(self.ids[: len(self.names)][: recovery.FITTED].cpu())
+        train = self.signals.take(self.ids[: len(self.names)][: calibration.FITTED].cpu())
         own = self.sensor(self.signals)
         candidates = measured.answering(
             self.learned, self.states, train, own, sensor, self._chains, self.recipe.seed
