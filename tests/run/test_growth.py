@@ -275,6 +275,9 @@ def test_held_out_examples_can_be_forgotten(run: Path) -> None:
     name = held.names[0]
     after = grow(run, None, str(int(name))).split.heldout
     assert after is not None and set(held.names) - set(after.names) == {name}
+    with pytest.raises(UserError, match=f"{int(name)}: there is no example of this id"):
+        load(run).interpolate([int(name)] * 4)
+    assert len(load(run).interpolate([int(name) for name in after.names[:2]] * 2, 2)) == 4
 
 
 # In Python ------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def corners(ids: Sequence[int] | None, known: Sequence[int]) -> list[int]:
     for id_ in ids:
         if id_ not in row:
             raise UserError(
-                f"ids (--ids) {id_}: no training example has this id (held out, or none)"
+                f"ids (--ids) {id_}: there is no example of this id, or it was forgotten"
             )
     return [row[id_] for id_ in ids]
 

@@ -95,7 +95,7 @@ def reconstruct(
 
 def interpolate(
     run: RunDir,
-    ids: Annotated[str | None, typer.Option(help="four training ids, e.g. 3,17,42,99")] = None,
+    ids: Annotated[str | None, typer.Option(help="four examples, e.g. 3,17,42,99")] = None,
     side: Annotated[int, typer.Option(min=2, max=64, help="signals along an edge")] = 8,
     out: Out = None,
     device: Device = None,

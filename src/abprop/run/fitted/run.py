@@ -175,14 +175,22 @@ class Run(Answers):
         """A side x side sheet between four examples, (side^2, C, *size).
 
         Args:
-            ids: four numbers of training examples; else the first four.
+            ids: numbers of four examples; else the first four that were learned from. Held-out
+                ones stand at their most probable latents.
             side: signals along an edge.
+
+        Raises:
+            UserError: there are not four, one is not an example, or a map was learned.
         """
         if self.model.network.stationary:
             raise UserError("interpolate: a map latent has no corners; use sample --size")
         side = whole("side (--side)", side, 2)
         ids = None if ids is None else whole_numbers("ids (--ids)", ids)
-        corners = self.z[tasks.corners(ids, self.ids[: len(self.names)].tolist())]
+        known, z = self.ids[: len(self.names)].tolist(), self.z[: len(self.names)]
+        if unseen := self._unseen_of(set(ids or ()) - set(known)):
+            told = [block.z.to(z) for block in self.inferred(self.signals.take(unseen))]
+            known, z = [*known, *unseen], torch.cat([z, *told])
+        corners = z[tasks.corners(ids, known)]
         return self._data(tasks.interpolate(self.model, corners, side, chunk=self._chunk))
 
     def latent_grid(self, side: int = 9, extent: float = 2.0) -> np.ndarray:
