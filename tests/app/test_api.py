@@ -115,6 +115,8 @@ def test_misspelt_arguments(tmp_path: Path):
         fit(blobs(12), tmp_path / "run", latnt=3)
     with pytest.raises(UserError, match=r"did you mean 'model\.latent'"):
         fit(blobs(12), tmp_path / "run", sets={"model.latnt": 3})
+    with pytest.raises(UserError, match=r"data\.channels or model\.channels"):
+        fit(blobs(12), tmp_path / "run", channels=8)
     with pytest.raises(UserError, match=r"train\.iterations"):
         fit(blobs(12), tmp_path / "run", iterations=0)
     assert not (tmp_path / "run" / "recipe.toml").exists()

@@ -31,7 +31,10 @@ from abprop.say import Say
 __all__ = ["Run", "fit", "load"]
 
 _HERE = Clock()  # lives as long as the program: temporary runs go when it does
-_SHORT = {key.rpartition(".")[2]: key for key in reversed(list(KEYS))}
+_SHORT: dict[str, list[str]] = {}
+for _key in KEYS:
+    if not _key.startswith("growth."):  # what `Run.add` and `Run.forget` say
+        _SHORT.setdefault(_key.rpartition(".")[2], []).append(_key)
 
 
 @dataclass(repr=False)
@@ -191,7 +194,8 @@ def fit(
             recipe can hold them, so `load` must be given them again.
         sets: dotted recipe keys, as {"model.latent": 100}.
         verbose: show progress on stderr.
-        **short: recipe keys without their section: latent=100, iterations=500, budget="10m".
+        **short: recipe keys without their section: latent=100, iterations=500, budget="10m"; those
+            of two sections (channels) are said in full, in `sets`.
 
     Returns:
         The fitted run, at its best checkpoint. Arrays come back channels first: (N, C, H, W) also
@@ -221,7 +225,11 @@ def _dotted(short: Mapping[str, Any]) -> dict[str, Any]:
     for name in short:
         if name not in _SHORT:
             raise unknown("argument", name, _SHORT)
-    return {_SHORT[name]: value for name, value in short.items()}
+        if len(keys := _SHORT[name]) > 1:
+            raise UserError(
+                f"{name}: is that {' or '.join(keys)}? Say sets={{'{keys[-1]}': ...}} or the other"
+            )
+    return {_SHORT[name][0]: value for name, value in short.items()}
 
 
 def _learned(
