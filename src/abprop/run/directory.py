@@ -1,4 +1,4 @@
-"""The run directory: its recipe, its checkpoints, when the next one is due and what it says."""
+"""The run directory: a recipe and checkpoints that agree, and the fitted run they make."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How much samples are like the one picture, sound or video that a run was learned from."""
+"""How much samples are like what a run was learned from: pictures, a texture, a sound, a video."""
