@@ -198,9 +198,14 @@ class Gaussian(nn.Module):
             places: of crops, which have maps.
             originals: how many are no copies; None: all.
         """
-        few = FEWEST * self.shape[0]
-        if len(self.shape) == 1 and originals is not None and few <= originals < len(z):
-            self.update(z[:originals], 1.0)
+        if len(self.shape) == 1 and len(own := own_of(z, originals)) < len(z):
+            Gaussian.update(self, own, 1.0)  # what else a prior has learned stays
+
+
+def own_of(z: Tensor, originals: int | None) -> Tensor:
+    """The examples' own rows of z (M, d), or all where they are too few to tell a covariance."""
+    few = FEWEST * z.shape[1]
+    return z if originals is None or originals < few else z[:originals]
 
 
 def _counted(z: Tensor) -> tuple[Tensor, Tensor]:

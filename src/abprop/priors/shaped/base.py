@@ -86,11 +86,6 @@ class Shaped(Gaussian):
         """One draw for each of the noise's chains, (B, d)."""
         return self._transform(self.law.draw_each(noise).to(self.root))
 
-    def remember(
-        self, z: Tensor, places: Tensor | None = None, originals: int | None = None
-    ) -> None:
-        """Nothing: q is of u = L^-1 (z - mu) as it was learned."""
-
     def fold(self, network: Foldable) -> Prior:
         """z = mu + L u moves into the network, and u ~ q is left."""
         network.fold(self.mean, self.root)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from abprop.noise import Keyed
 from abprop.priors.base import Prior
-from abprop.priors.normal import Gaussian, StandardNormal
+from abprop.priors.normal import Gaussian, StandardNormal, own_of
 from abprop.priors.shaped.base import Law, Shaped
 
 COUNTS = (1, 3, 10, 30)  # components that are tried
@@ -51,14 +51,16 @@ class Mixture(Shaped):
     def remember(
         self, z: Tensor, places: Tensor | None = None, originals: int | None = None
     ) -> None:
-        """Fit to inferred latents, once the law is asked for.
+        """Fit to inferred latents, once the law is asked for: to the examples' own, if they do.
 
         Args:
             z: (M, d), copies of the examples in their order behind them.
             places: of crops, which have maps.
             originals: how many are no copies; None: all.
         """
-        self._seen, self._components = (self.folded(z), originals or len(z)), None
+        super().remember(z, places, originals)
+        own = self.folded(own_of(z, originals))
+        self._seen, self._components = (own, originals or len(z)), None
 
     @property
     def law(self) -> Law:
