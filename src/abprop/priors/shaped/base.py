@@ -4,7 +4,8 @@
 
 q has about mean 0 and covariance 1; with q = N(0, I) it is `gaussian`. Whatever q is, mu and L fold
 into the network's first layer, and q is what is left: latents of a folded model scatter as far as
-those of N(0, I) do in every direction, and are of another shape.
+those of N(0, I) do in every direction, and are of another shape. Once learning is over mu and L are
+those of the examples' own z's, without their copies (`Gaussian.remember`).
 """
 
 from __future__ import annotations

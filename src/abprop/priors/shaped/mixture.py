@@ -5,9 +5,10 @@
 
 Where latents are inferred their law is `gaussian`'s, while learning and afterwards: draws know
 where there are none, and unseen signals, which may lie between those that were seen, are explained
-no worse (under q itself scikit-learn's digits were, by 3 %). How many components there are, and of
-which form, is what makes a fifth of the examples, with their copies, most likely where it is fitted
-to the others; full covariances are tried where each would have examples enough.
+no worse (under q itself scikit-learn's digits were, by 3 %). It is fitted to the examples' own
+latents; where these are too few, to those of their copies as well. How many components there are,
+and of which form, is what makes a fifth of the examples, with any copies, most likely where it is
+fitted to the others; full covariances are tried where each would have examples enough.
 
 P. Ghosh, M. S. M. Sajjadi, A. Vergari, M. Black, B. Schölkopf: From Variational to Deterministic
 Autoencoders, ICLR 2020 (ex-post density estimation).
