@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from abprop.errors import UserError
 from abprop.grammar import parse_duration, parse_every, parse_latent
+from abprop.run import Layers
 from abprop.run.recipe import (
     KEYS,
     Recipe,
@@ -21,6 +22,7 @@ from abprop.run.recipe import (
     check_resume,
     compose,
     dumps,
+    flattened,
     load_preset,
     loads,
     presets,
@@ -377,6 +379,25 @@ def test_the_papers_objects():
     assert recipe.model.latent == "2" and recipe.model.sigma == recipe.infer.step_size == 0.3
     assert (recipe.infer.steps, recipe.train.iterations, recipe.train.batch) == (30, 600, 0)
     assert recipe.train.beta1 == 0.5 and math.isclose(recipe.train.learning_rate, 1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("paper-objects", "images"),
+        ("paper-faces", "images"),
+        ("paper-texture", "texture"),
+        ("paper-sound", "waveform"),
+        ("paper-video", "video"),
+    ],
+)
+def test_nothing_of_ours_lies_below_the_papers_presets(name: str, kind: str):
+    paper = flattened(load_preset(name))
+    assert flattened(load_preset(kind)).keys() - paper.keys() <= {"train.budget"}
+    recipe = Layers(name).over(kind)
+    assert (recipe.data.mirror, recipe.model.prior) == ("no", "standard")
+    assert recipe.train.average == recipe.train.weight_decay == 0
+    assert kind != "images" or recipe.data.shift == 0, "copies would be chosen"
 
 
 def test_an_unknown_preset():
