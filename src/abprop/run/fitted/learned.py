@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -308,12 +308,10 @@ class Learned:
         same = signals.fingerprint == self.recipe.data.fingerprint
         return same and not forgotten(self.recipe)
 
-    def _unseen_of(self, ids: Iterable[int]) -> list[int]:
-        """Those that are examples, though none that was learned from; of crops there are none."""
-        if self.kind.cuts or not (ids := sorted(ids)):
-            return []
-        there = set(range(len(self.signals))) - set(forgotten(self.recipe))
-        return [id_ for id_ in ids if id_ in there]
+    def _held_out(self, ids: set[int]) -> list[int]:
+        """Those that were held out, ascending; the data are read only if there may be any."""
+        held = self.split.heldout if ids else None
+        return [] if held is None else sorted(ids & set(held.rows.tolist()))
 
     def _rows_of(self, signals: Signals) -> dict[int, int]:
         """Rows of `signals` that were learned from -> their rows in the table of latents."""

@@ -187,7 +187,7 @@ class Run(Answers):
         side = whole("side (--side)", side, 2)
         ids = None if ids is None else whole_numbers("ids (--ids)", ids)
         known, z = self.ids[: len(self.names)].tolist(), self.z[: len(self.names)]
-        if unseen := self._unseen_of(set(ids or ()) - set(known)):
+        if unseen := self._held_out(set(ids or ()) - set(known)):
             told = [block.z.to(z) for block in self.inferred(self.signals.take(unseen))]
             known, z = [*known, *unseen], torch.cat([z, *told])
         corners = z[tasks.corners(ids, known)]
