@@ -9,6 +9,8 @@ import pytest
 import torch
 from scipy.fft import idctn
 from sklearn.decomposition import PCA
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer
 
 from abprop.baselines import BASELINES, FILLERS, Filled, baseline, fill, recover
 from abprop.errors import UserError
@@ -214,6 +216,26 @@ def test_tables(name: str):
     # Two of the six columns tell all others: pca knows it. Ten rounds of regressions that start
     # from means do not get there, nor do neighbours.
     assert off(answer, truth, hidden) < {"mean": 1.1, "pca": 0.35}.get(name, 0.8)
+
+
+@pytest.mark.parametrize("name, imputer", [("knn", KNNImputer), ("iterative", IterativeImputer)])
+def test_what_is_not_finite_is_told_by_the_answer_and_not_by_a_flag(
+    name: str, imputer: type, monkeypatch: pytest.MonkeyPatch
+):
+    table = X[:, :, 0, 0]
+    hidden = holes(table.shape)
+    transform = imputer.transform
+
+    def flagged(self, x: np.ndarray) -> np.ndarray:
+        np.sqrt(np.float32(-1))  # warns, as a BLAS does now and then over finite products
+        return transform(self, x)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(imputer, "transform", flagged)
+        assert np.isfinite(fill(name, table, hidden, table, hidden, 2).mean).all()
+        patched.setattr(imputer, "transform", lambda self, x: transform(self, x) * np.nan)
+        with pytest.raises(UserError, match=f"--against {name}: its answer is not finite"):
+            fill(name, table, hidden, table, hidden, 2)
 
 
 def test_what_fillers_refuse():

@@ -151,7 +151,7 @@ def _knn(train: np.ndarray, test: np.ndarray, d: int, progress: Say) -> Filled:
     from sklearn.impute import KNNImputer
 
     progress(f"knn: {len(test)} signals against {len(train)}")
-    return _imputed(KNNImputer(keep_empty_features=True), train, test)
+    return _imputed("knn", KNNImputer(keep_empty_features=True), train, test)
 
 
 def _iterative(train: np.ndarray, test: np.ndarray, d: int, progress: Say) -> Filled:
@@ -169,17 +169,22 @@ def _iterative(train: np.ndarray, test: np.ndarray, d: int, progress: Say) -> Fi
     imputer = IterativeImputer(
         n_nearest_features=min(20, columns), keep_empty_features=True, random_state=0
     )
-    return _imputed(imputer, train, test)
+    return _imputed("iterative", imputer, train, test)
 
 
-def _imputed(imputer, train: np.ndarray, test: np.ndarray) -> Filled:
+def _imputed(name: str, imputer, train: np.ndarray, test: np.ndarray) -> Filled:
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
+    # A BLAS may raise the processor's flag of invalid numbers over finite products (NumPy #13173,
+    # #24067), now and then: the answer itself tells whether it is finite.
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         # Ten rounds are what scikit-learn gives; a baseline's user can do nothing about more.
         warnings.simplefilter("ignore", ConvergenceWarning)
         imputer.fit(train.reshape(len(train), -1))
-        return Filled(imputer.transform(test.reshape(len(test), -1)).reshape(test.shape))
+        answer = imputer.transform(test.reshape(len(test), -1)).reshape(test.shape)
+    if not np.isfinite(answer).all():
+        raise UserError(f"--against {name}: its answer is not finite; leave it out")
+    return Filled(answer)
 
 
 Filler = Callable[[np.ndarray, np.ndarray, int, Say], Filled]
