@@ -174,7 +174,7 @@ def advice(told: Health, put_back: int = 0) -> str:
         return (
             f"Chains mix slowly (R-hat {told.rhat:.2f}, {told.visits} visits are worth "
             f"{told.ess:.0f} draws): trust spreads less, or keep several chains "
-            "(infer.chains=4); a fixed infer.step_size should be adapt."
+            "(infer.chains=4), with infer.step_size at adapt."
         )
     return (
         f"Chains mix: R-hat {told.rhat:.2f}, and {told.visits} visits are worth "

@@ -12,7 +12,7 @@ from tiny import blobs
 
 from abprop.data import Examples
 from abprop.errors import AbpropError
-from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings
+from abprop.learning import InferSettings, Learning, ModelSettings, Settings, TrainSettings, parts
 from abprop.learning.events import Score, turned
 from abprop.operators import Identity, Mask, Projection, white
 from abprop.run.schema import Recipe
@@ -115,10 +115,34 @@ def test_plain_settings_have_the_recipes_defaults():
         own = dataclasses.asdict(mine)
         told = {k: v for k, v in theirs.model_dump().items() if k != "budget"}
         assert own.keys() == told.keys()
-        chosen = {"start", "draws"}  # the recipe's are open until it is resolved
+        chosen = {"start", "draws", "weight_decay"}  # the recipe's are open until it is resolved
         assert {k: own[k] for k in own.keys() - chosen} == {
             k: told[k] for k in told.keys() - chosen
         }
     model = ModelSettings((2,))
     assert (model.network, model.prior) == (recipe.model.network, "gaussian")
     assert recipe.model.prior == "auto", "until it is resolved"
+
+
+def test_weights_decay_and_biases_do_not():
+    asked = settings()
+    train = dataclasses.replace(asked.train, weight_decay=0.3)
+    x, ids = pictures(), torch.arange(40)
+    examples = Examples(x, Identity(40, SHAPE), ids, SHAPE)
+    learning = Learning(dataclasses.replace(asked, train=train), examples)
+    parameters = list(learning.model.network.parameters())
+    before = []
+    for p in parameters:
+        p.data.add_(1.0)  # biases begin at zero, which no decay would change
+        p.grad = torch.zeros_like(p)
+        before.append(p.detach().clone())
+    learning.optimizer.step()
+    for p, was in zip(parameters, before, strict=True):
+        kept = 1 - 0.3 * train.learning_rate if p.ndim > 1 else 1.0
+        torch.testing.assert_close(p.detach(), kept * was)
+    # Checkpoints number moments as the network numbers its parameters, decay or not.
+    moments = parts.optimizer_tensors(learning.optimizer)
+    assert {p.ndim > 1 for p in parameters} == {True, False}
+    assert [moments[f"{i}.exp_avg"].shape for i in range(len(parameters))] == [
+        p.shape for p in parameters
+    ]

@@ -37,6 +37,26 @@ def test_symmetric_pictures_are_mirrored_and_others_are_not() -> None:
     assert resolved(one_sided)[0].data.mirror == "no"
 
 
+@pytest.mark.parametrize(
+    "pictures, sets, decay",
+    [
+        (faces(), [], 0.3),
+        (faces(), ["train.weight_decay=0"], 0.0),
+        (faces(), ["train.weight_decay=0.1"], 0.1),
+        (faces()[:, ::2, ::2], [], None),  # digits of 8x8 are told worse with it
+        (faces(20), [], None),
+        (faces(), ["model.network=linear"], None),  # factor analysis is exact
+        (faces(), ["model.latent=4x4x4"], None),
+    ],
+)
+def test_weights_decay_where_that_was_measured_to_help(
+    pictures: np.ndarray, sets: list[str], decay: float | None
+) -> None:
+    recipe, _ = resolved(pictures, *sets)
+    assert recipe.train.weight_decay == decay
+    assert settings(recipe).train.weight_decay == (decay or 0.0)
+
+
 def test_few_examples_are_all_learned_from() -> None:
     recipe, signals = resolved(faces(20))
     parts = split(recipe, signals)

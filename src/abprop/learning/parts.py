@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -172,14 +173,15 @@ def make_average(settings: Settings, model: Model) -> Average | None:
 
 
 def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:
-    """Adam, or AdamW with weight decay."""
+    """AdamW; biases do not decay, for they set where f lies and not how it bends.
+
+    Groups are runs of the network's own parameters, so that moments keep their numbers.
+    """
     train = settings.train
-    return torch.optim.AdamW(
-        model.network.parameters(),
-        lr=train.learning_rate,
-        betas=(train.beta1, train.beta2),
-        weight_decay=train.weight_decay,
-    )
+    runs = groupby(model.network.parameters(), lambda p: p.ndim > 1)
+    decays = [(list(run), train.weight_decay if matrices else 0.0) for matrices, run in runs]
+    groups = [{"params": run, "weight_decay": decay} for run, decay in decays]
+    return torch.optim.AdamW(groups, lr=train.learning_rate, betas=(train.beta1, train.beta2))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -172,8 +172,8 @@ class TrainKeys(_Section):
     schedule: Literal["cosine", "constant"] = _key(
         "cosine", "how the learning rate goes on: cosine decay, or constant"
     )
-    weight_decay: Annotated[float, Field(ge=0)] = _key(
-        0.0, "AdamW's decoupled weight decay; 0: none"
+    weight_decay: Annotated[float, Field(ge=0)] | None = _key(
+        None, "AdamW's decoupled weight decay; 0: none; else chosen"
     )
     beta1: Decay = _key(0.9, "Adam's memory of gradients")
     beta2: Decay = _key(0.99, "Adam's memory of squared gradients")
@@ -278,6 +278,9 @@ def settings(recipe: Recipe) -> Settings:
     """What learning needs of a complete recipe."""
     model, infer, train = recipe.model, recipe.infer, recipe.train
     learned = model.sigma in (None, "learned")
+    unless_chosen: dict[str, Any] = {
+        name: getattr(train, name) or 0.0 for name in ("draws", "weight_decay")
+    }
     return Settings(
         ModelSettings(
             latent=parse_latent(model.latent),
@@ -291,6 +294,6 @@ def settings(recipe: Recipe) -> Settings:
             floor=0.05 if recipe.data.holdout else 0.1,
         ),
         InferSettings(**infer.model_dump()),
-        TrainSettings(**{**train.model_dump(exclude={"budget"}), "draws": train.draws or 0.0}),
+        TrainSettings(**train.model_dump(exclude={"budget"}) | unless_chosen),
         recipe.seed,
     )

@@ -22,6 +22,8 @@ from abprop.kinds.base import FEWEST_TO_HOLD_OUT, Asked, Kind, Raw, Request, nat
 from abprop.say import counted
 
 MANY = 5000  # pictures that need no shifted copies
+DECAY = 0.3  # of weights: what that is worth is in docs/results.md
+DECAYED = 16  # pixels along a side from which it helps
 
 
 class Images(Kind):
@@ -101,14 +103,18 @@ class Images(Kind):
     # Choosing ---------------------------------------------------------------------------------
 
     def choices(self, asked: Asked, seen: Examples) -> dict[str, Any]:
-        """See `Kind.choices`; mirrored and shifted copies where they can be had."""
+        """See `Kind.choices`; mirrored and shifted copies, and how far weights decay."""
         chosen = super().choices(asked, seen)
         vector = "x" not in str(chosen.get("model.latent", asked["model.latent"]))
+        n, side = len(seen), min(seen.signal_shape[1:])
         if asked["data.mirror"] == "auto":
             chosen["data.mirror"] = "yes" if vector and starts.mirrors(seen) else "no"
-        if asked["data.shift"] is None and vector and FEWEST_TO_HOLD_OUT <= len(seen) <= MANY:
+        if asked["data.shift"] is None and vector and FEWEST_TO_HOLD_OUT <= n <= MANY:
             # So little that no viewer would call it another picture.
-            chosen["data.shift"] = min(seen.signal_shape[1:]) // 32
+            chosen["data.shift"] = side // 32
+        bends = vector and asked["model.network"] == "conv" and side >= DECAYED
+        if asked["train.weight_decay"] is None and bends and n >= FEWEST_TO_HOLD_OUT:
+            chosen["train.weight_decay"] = DECAY
         return chosen
 
     # Showing and writing ----------------------------------------------------------------------
