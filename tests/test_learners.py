@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from abprop.averaging import exponent
 from abprop.data import SECRET
+from abprop.learning.parts import WARM, make_optimizer
 from abprop.networks import ConvGenerator, LinearGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity
@@ -113,7 +114,7 @@ def test_all_answer_with_averages_over_the_path(pictures: Pictures, tmp_path: Pa
     keys = (*SETS, *LEARNERS["glo"].keys(), "train.average=0.1")
     session, limit = ready(tmp_path, pictures.train, keys, 0, few)
     (weight, *_), other = session.learning.model.network.parameters(), nn.Parameter(torch.zeros(()))
-    for t, _ in enumerate(timed(session, limit, lambda _: None, [other])):
+    for t, _ in enumerate(timed(session, limit, {}, [other])):
         weight.data.fill_(t)
         other.data.fill_(t)
     mean = torch.zeros(())
@@ -124,9 +125,25 @@ def test_all_answer_with_averages_over_the_path(pictures: Pictures, tmp_path: Pa
     assert torch.equal(answers, weight) and answers is not weight
     plain = (*SETS, *LEARNERS["glo"].keys(), "train.average=0")
     session, limit = ready(tmp_path, pictures.train, plain, 0, few)
-    for t, _ in enumerate(timed(session, limit, lambda _: None, [other])):
+    for t, _ in enumerate(timed(session, limit, {}, [other])):
         other.data.fill_(t)
     assert other.item() == t and session.learning.averaged is None
+
+
+def test_every_group_of_every_optimizer_follows_the_schedule(
+    pictures: Pictures, tmp_path: Path
+) -> None:
+    keys = (*SETS, *LEARNERS["vae"].keys(), "train.weight_decay=0.3")
+    session, limit = ready(tmp_path, pictures.train, keys, 0, few)
+    ours = make_optimizer(session.learning.settings, session.learning.model)
+    free = torch.optim.Adam([nn.Parameter(torch.zeros(2))])
+    assert {group["weight_decay"] for group in ours.param_groups} == {0.0, 0.3}
+    told = []
+    for _ in timed(session, limit, {ours: 0.1, free: 0.01}):
+        (rate,) = {group["lr"] for group in ours.param_groups}
+        assert free.param_groups[0]["lr"] == pytest.approx(0.1 * rate)
+        told.append(rate)
+    assert told[0] < 0.1 * 2 / WARM and len(set(told)) == len(told) == ITERATIONS
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -51,11 +51,8 @@ def learn(session: Session, limit: Limit) -> Found:
     optimizer = make_optimizer(settings, learning.model)
     free, done = torch.optim.SparseAdam(table.parameters(), betas=(0.9, 0.99)), 0
 
-    def rates(factor: float) -> None:
-        rate = settings.train.learning_rate * factor
-        optimizer.param_groups[0]["lr"], free.param_groups[0]["lr"] = rate, RATIO * rate
-
-    for t, batch in enumerate(timed(session, limit, rates)):
+    rate = settings.train.learning_rate
+    for t, batch in enumerate(timed(session, limit, {optimizer: rate, free: RATIO * rate})):
         rows = torch.searchsorted(ids, batch.ids.cpu()).to(z.device)
         error = summed((batch.y - batch.A(network(table(rows)))).square())
         optimizer.zero_grad()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def ready(
 def timed(
     session: Session,
     limit: Limit,
-    rates: Callable[[float], None],
+    rates: Mapping[torch.optim.Optimizer, float],
     others: Iterable[nn.Parameter] = (),
 ) -> Iterator[Batch]:
     """The session's batches until the limit is over; those that `fit` would see.
@@ -127,7 +127,7 @@ def timed(
     Args:
         session: whose batches, and whose network learns.
         limit: of time.
-        rates: told the factor on learning rates before each batch: `annealed`.
+        rates: optimizers with the learning rates that are `annealed`.
         others: parameters that are learned beside the network's.
     """
     learning = session.learning
@@ -138,7 +138,9 @@ def timed(
         gone = limit.gone(t)
         if gone >= 1:
             break
-        rates(annealed(t, gone))
+        for optimizer, rate in rates.items():
+            for group in optimizer.param_groups:
+                group["lr"] = rate * annealed(t, gone)
         yield batch
         if average is not None:
             follow(means, weights, t + 1, average.exponent)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from abprop.learning.parts import make_optimizer
+from abprop.learning.parts import decaying, make_optimizer
 from abprop.likelihoods import summed
 from abprop.networks import ConvGenerator, Generator
 from abprop.networks.stages import SLOPE
@@ -116,13 +116,10 @@ def learn(session: Session, limit: Limit) -> Found:
     log_sigma = nn.Parameter(learning.model.likelihood.sigma.log())
     optimizer = make_optimizer(settings, learning.model)
     others = [*encoder.parameters(), log_sigma]
-    optimizer.add_param_group({"params": others})
+    for group in decaying(others, settings.train.weight_decay):
+        optimizer.add_param_group(group)
     noise, done = Noise(settings.seed, "vae"), 0
-
-    def rates(factor: float) -> None:
-        for group in optimizer.param_groups:
-            group["lr"] = settings.train.learning_rate * factor
-
+    rates = {optimizer: settings.train.learning_rate}
     for t, batch in enumerate(timed(session, limit, rates, others)):
         e = noise.at(batch.ids, t).normal(network.latent_shape).float()
         told = elbo(network, encoder(batch.y), batch.y, batch.A, log_sigma.exp(), e)

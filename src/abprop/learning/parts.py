@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -173,15 +174,20 @@ def make_average(settings: Settings, model: Model) -> Average | None:
 
 
 def make_optimizer(settings: Settings, model: Model) -> torch.optim.Optimizer:
-    """AdamW; biases do not decay, for they set where f lies and not how it bends.
-
-    Groups are runs of the network's own parameters, so that moments keep their numbers.
-    """
+    """AdamW of the network's parameters."""
     train = settings.train
-    runs = groupby(model.network.parameters(), lambda p: p.ndim > 1)
-    decays = [(list(run), train.weight_decay if matrices else 0.0) for matrices, run in runs]
-    groups = [{"params": run, "weight_decay": decay} for run, decay in decays]
-    return torch.optim.AdamW(groups, lr=train.learning_rate, betas=(train.beta1, train.beta2))
+    groups = decaying(model.network.parameters(), train.weight_decay)
+    betas = (train.beta1, train.beta2)
+    return torch.optim.AdamW(groups, lr=train.learning_rate, betas=betas, weight_decay=0.0)
+
+
+def decaying(parameters: Iterable[Tensor], decay: float) -> list[dict[str, Any]]:
+    """An optimizer's groups: biases do not decay, for they set where f lies, not how it bends.
+
+    Each is a run of the parameters in their own order, so that moments keep their numbers.
+    """
+    runs = [(matrices, list(run)) for matrices, run in groupby(parameters, lambda p: p.ndim > 1)]
+    return [{"params": run, "weight_decay": decay if matrices else 0.0} for matrices, run in runs]
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
