@@ -22,7 +22,7 @@ from abprop.averaging import follow
 from abprop.inference import Metric, State
 from abprop.kinds import KINDS
 from abprop.learning.batches import batches
-from abprop.learning.parts import WARM, calibrate_metric
+from abprop.learning.parts import WARM, calibrate_metric, set_rate
 from abprop.run.fitting import Layers, Session, begun
 from abprop.run.fitting.saving import Saver
 from abprop.run.reading import load_data
@@ -139,8 +139,7 @@ def timed(
         if gone >= 1:
             break
         for optimizer, rate in rates.items():
-            for group in optimizer.param_groups:
-                group["lr"] = rate * annealed(t, gone)
+            set_rate(optimizer, rate * annealed(t, gone))
         yield batch
         if average is not None:
             follow(means, weights, t + 1, average.exponent)

@@ -148,8 +148,7 @@ class Learning:
     def _scheduled(self, stop: int) -> Iterator[Any]:
         read = batches(self.settings, self.train, self.t, stop, self.device, self.shards)
         for t, batch in enumerate(read, self.t):
-            for group in self.optimizer.param_groups:
-                group["lr"] = parts.rate(self.settings, t, self.total)
+            parts.set_rate(self.optimizer, parts.rate(self.settings, t, self.total))
             yield batch
 
     def _learn_sigma(self, step: Step) -> None:

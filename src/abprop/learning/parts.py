@@ -214,6 +214,12 @@ def rate(settings: Settings, t: int, total: int) -> float:
     return settings.train.learning_rate * warm * (0.505 + 0.495 * math.cos(math.pi * t / total))
 
 
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """All groups of an optimizer learn at this rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def fitting_chunk(most: int, rows: int) -> int:
     """Examples in one pass, a multiple of 16 up to `most`, for batches of so many rows.
 
