@@ -93,6 +93,8 @@ def resolve(
     choices["data.complete"] = _completes(recipe, observed)
     seen = observed.learned_from(signals)
     examples = observed.examples(seen, torch.arange(len(seen)))
+    if recipe.train.weight_decay is None:
+        choices["train.weight_decay"] = 0.0  # where a kind has nothing to say
     choices |= KINDS[seen.kind].choices(flat(recipe), examples)
     spectral = recipe.model.likelihood == "spectral" and recipe.model.sigma is None
     if observed.colour is not None and spectral:
