@@ -175,6 +175,16 @@ def test_the_same_video_is_the_same_bytes(suffix: str, tmp_path: Path) -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4"])
+@pytest.mark.parametrize("side, tree", [(16, 0), (32, 0), (34, 1), (64, 1)])
+def test_small_frames_go_without_x264s_tree(
+    suffix: str, side: int, tree: int, tmp_path: Path
+) -> None:
+    """There it reads what nobody wrote, so the bytes were others now and then."""
+    save_video([clip(height=side, width=40)], path := tmp_path / f"a{suffix}", 25.0)
+    assert f"mbtree={tree} " in path.read_bytes().decode("latin-1")
+
+
 def test_one_frame(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         film = read(save_video([clip(frames=1)], tmp_path / f"a{suffix}", 25))
