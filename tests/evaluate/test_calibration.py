@@ -121,7 +121,9 @@ def test_a_runs_own_signals_are_calibrated_on_what_it_never_saw(
         np.testing.assert_array_equal(codes == ASIDE, of_learning[0] == ASIDE)
 
 
-def test_a_run_passes_its_share_on(known: Run, veiled: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_runs_own_signals_lose_as_much_as_while_learning_others_more(
+    veiled: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+):
     shares = []
 
     def spied(posterior, signals, draws, device, share):
@@ -129,9 +131,12 @@ def test_a_run_passes_its_share_on(known: Run, veiled: Path, monkeypatch: pytest
         return posterior
 
     monkeypatch.setattr(calibration, "calibrated", spied)
-    load(veiled).posterior(known.signals, 3)
-    known.posterior(known.signals, 3)
-    assert shares == [0.1, calibration.SHARE]
+    monkeypatch.setattr(calibration, "SHARE", 0.3)
+    run = load(veiled)
+    again = run.given(shelf / "faces.npy", ("data.limit=24",), hide="P.4")
+    for signals in (run.signals, run.given(), again, run.given(shelf / "other.npy", hide="P.3")):
+        run.posterior(signals, 3)
+    assert shares == [0.1, 0.1, 0.1, 0.3]
 
 
 # Law ------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from abprop.residuals import Residual, White
 
 FITTED = 400  # examples whose residuals are looked at
 CALIBRATED, CHECKED = 64, 2000  # examples whose uncertainty is checked, and entries, at least
-SHARE = 0.02  # of the observed entries are set aside for that
+SHARE = 0.1  # of the observed entries are set aside for that, where none were while learning
 PLACED = 20  # signals from which on it is known which places are hidden more often
 COUNTING = 0.1  # of what is set aside, at least, must count if some is to count more
 ENOUGH = 16  # draws whose extremes are about [5 %, 95 %]
@@ -99,8 +99,9 @@ def calibrated(
         signals: some entries of which were set aside while learning; else some are now.
         draws: as many as will be asked for: quantiles of few draws have a bias of their own.
         device: where to compute.
-        share: of the observed entries, to set aside now; as while learning, so that a run's own
-            signals lose the entries that it never saw.
+        share: of the observed entries, to set aside now, if none are. A run's own signals lose
+            those that it never saw by the share of learning; others can lose more, for which
+            law tells best shows the sooner, and what is set aside is known again to answers.
     """
     some = _aside(signals, share, candidates[0].seed)
     if not len(some):

@@ -58,8 +58,10 @@ class Answers(Learned):
                 self.learned, self.states, train, *how
             )
         progress("calibrating the uncertainty on entries set aside")
-        share = self.recipe.data.aside or calibration.SHARE
-        candidates = [replace(p, group=self.group) for p in self._posteriors[residual]]
+        data, candidates = self.recipe.data, self._posteriors[residual]
+        candidates = [replace(p, group=self.group) for p in candidates]
+        own = self.owns(signals) or signals.fingerprint == data.fingerprint
+        share = (data.aside if own else 0.0) or calibration.SHARE
         return calibration.calibrated(candidates, signals, draws, self.device, share)
 
     def _from_measurements(self, signals: Signals, sensor: Sensor, progress: Say) -> Answering:
