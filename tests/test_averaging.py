@@ -29,6 +29,7 @@ def test_the_exponent_is_that_of_the_paper(share: float, known: float) -> None:
 def test_it_reaches_back_over_that_share_of_any_path() -> None:
     """The mean of t and of t^2 under the weights say their spread."""
     network = LinearGenerator((1,), (2,))
+    assert not network.weight.any(), "not what happened to be in memory"
     average = Average(Model(network, StandardNormal((1,)), Gaussian(1.0)), 0.09)
     for t in range(1, 3001):
         network.weight.data = torch.tensor([[t / 100.0], [(t / 100.0) ** 2]])

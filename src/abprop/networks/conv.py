@@ -66,17 +66,17 @@ class ConvGenerator(Generator):
         cells = math.prod(self.fixed)
         self.levels = Levels(latent_shape, levels, self.stages if self.axes == self.dims else 1)
         k = self.levels.channels
-        self.dense = nn.Parameter(torch.empty(cells * widths[0], k))
-        self.finer = nn.ParameterList(torch.empty(n, k) for n in widths[1 : self.levels.count])
-        self.dense_bias = nn.Parameter(torch.empty(cells * widths[0]))
+        self.dense = nn.Parameter(torch.zeros(cells * widths[0], k))
+        self.finer = nn.ParameterList(torch.zeros(n, k) for n in widths[1 : self.levels.count])
+        self.dense_bias = nn.Parameter(torch.zeros(cells * widths[0]))
         doubled = [self.dims if i < self.stages else self.dims - self.axes for i in range(depth)]
         self.layers = [self._stage(n, last=i == depth - 1) for i, n in enumerate(doubled)]
         self.usual = usual(outs, self.dims)
         self.forms = tuple(forms or self.usual)
         self.weights = nn.ParameterList(
-            torch.empty(a, b, *(4,) * n) for a, b, n in zip(widths, outs, doubled, strict=True)
+            torch.zeros(a, b, *(4,) * n) for a, b, n in zip(widths, outs, doubled, strict=True)
         )
-        self.biases = nn.ParameterList(torch.empty(b) for b in outs)
+        self.biases = nn.ParameterList(torch.zeros(b) for b in outs)
 
     @torch.no_grad()
     def reset(self, normal: Callable[[tuple[int, ...]], Tensor]) -> None:

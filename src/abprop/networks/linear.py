@@ -29,7 +29,7 @@ class LinearGenerator(Generator):
             raise UserError(f"model.latent={latent_shape}: a linear network takes a vector latent")
         self.latent_shape, self.signal_shape = latent_shape, signal_shape
         self.levels = Levels(latent_shape, 1, 0)
-        self.weight = nn.Parameter(torch.empty(math.prod(signal_shape), latent_shape[0]))
+        self.weight = nn.Parameter(torch.zeros(math.prod(signal_shape), latent_shape[0]))
         self.bias = nn.Parameter(torch.zeros(math.prod(signal_shape)))
 
     def forward(self, z: Tensor) -> Tensor:
