@@ -99,9 +99,9 @@ def calibrated(
         signals: some entries of which were set aside while learning; else some are now.
         draws: as many as will be asked for: quantiles of few draws have a bias of their own.
         device: where to compute.
-        share: of the observed entries, to set aside now, if none are. A run's own signals lose
-            those that it never saw by the share of learning; others can lose more, for which
-            law tells best shows the sooner, and what is set aside is known again to answers.
+        share: of the observed entries, to set aside now, if none are. Of a run's own signals as
+            while learning, so that they lose those that it never saw; of others it may be more,
+            which tells the laws apart better.
     """
     some = _aside(signals, share, candidates[0].seed)
     if not len(some):
