@@ -494,6 +494,24 @@ def test_a_bug_is_a_bug(faces: Path, abprop: Command, monkeypatch: pytest.Monkey
         abprop("info", faces)
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_in_code_made_of_text_is_an_ordinary_stop(number: str, tmp_path: Path):
+    (tmp_path / "stopped.py").write_text(
+        "import os, signal\n"
+        "import abprop.app.cli as cli\n"
+        "def app(*words, **options):\n"
+        f"    exec('os.kill(os.getpid(), signal.{number})\\nwhile True: pass', globals())\n"
+        "cli.app = app\n"
+        "cli.main()\n"
+    )
+    where = [str(tmp_path), str(Path(cli.__file__).resolve().parents[2])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(where)}
+    command = [sys.executable, "-m", "stopped"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr.startswith("abprop: stopped") and "Traceback" not in done.stderr
+
+
 def test_only_the_result_is_on_stdout(faces: Path, shelf: Path):
     command = [sys.executable, "-m", "abprop.app.cli", "evaluate", str(faces), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).resolve().parents[2])}

@@ -215,8 +215,10 @@ for _command, _example in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; every error a user can mend is one line and exit code 2."""
-    # SIGTERM ends a command as Ctrl-C does.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _stop)  # it ends a command as Ctrl-C does
+    ctrl_c = signal.getsignal(signal.SIGINT)
+    if ctrl_c is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, _stop)
     try:
         code = _guarded(app)
         if "WORLD_SIZE" in os.environ:  # others that still end are told to: it is ending
@@ -228,6 +230,16 @@ def main() -> None:
         sys.exit(code)
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, ctrl_c)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A KeyboardInterrupt by another name: where that very class leaves code that was given as text
+    (dataclasses are made by it), CPython ends `python -m` as killed, whatever was caught later."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped
 
 
 def _gone(code: int) -> None:
