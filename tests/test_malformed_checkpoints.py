@@ -40,7 +40,7 @@ def a_run(chains: int = 3) -> tuple[Tensors, dict[str, Any]]:
     scale = {"low": [[[0.0]], [[-1.0]]], "high": 255.0, "dtype": "uint8"}
     data = {"kind": "images", "shape": [2, 8, 8], "examples": 5, "scale": scale,
             "names": ["a", "b", "c"], "columns": []}  # fmt: skip
-    scores = [[10, 0.25, 0.3], [20, 1, 2.5]]
+    scores = [[5, 0.5], [10, 0.25, 0.3], [20, 1, 2.5, 1.1]]
     return tensors, {"data": data, "chunk": 64, "scores": scores, "recipe": {"seed": 0}}
 
 
@@ -137,7 +137,8 @@ MALFORMED: dict[str, tuple[Callable[[Tensors, dict], object], str, str]] = {
     "scores a table": (told("scores", {"1": 2}), MANIFEST, "scores are not"),
     "scores flat": (told("scores", [1, 2]), MANIFEST, "scores are not"),
     "a score alone": (told("scores", [[1]]), MANIFEST, "scores are not"),
-    "a score too long": (told("scores", [[1, 2, 3, 4]]), MANIFEST, "scores are not"),
+    "a score too long": (told("scores", [[1, 2, 3, 4, 5]]), MANIFEST, "scores are not"),
+    "a width of nothing": (told("scores", [[1, 2, 3, 0]]), MANIFEST, "scores are not"),
     "a score at half": (told("scores", [[1.5, 2.0]]), MANIFEST, "scores are not"),
     "a score at true": (told("scores", [[True, 2.0]]), MANIFEST, "scores are not"),
     "a score before the start": (told("scores", [[-1, 2.0]]), MANIFEST, "scores are not"),

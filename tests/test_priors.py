@@ -77,6 +77,44 @@ def test_what_gaussian_remembers_is_of_examples_and_not_of_their_copies() -> Non
     assert torch.equal(prior.covariance, own.covariance) and torch.equal(prior.mean, own.mean)
 
 
+@pytest.mark.parametrize("name", PRIORS)
+@pytest.mark.parametrize("shape", [(3,), (2, 4, 4)])
+def test_a_vectors_normal_law_may_be_wider(name: str, shape: tuple[int, ...]) -> None:
+    prior = fitted(name, shape)
+    before = {key: value.clone() for key, value in prior.state_dict().items()}
+    wider = prior.widened(1.5)
+    assert prior.width == 1 and prior.widened(1.0) is prior
+    assert all(torch.equal(value, before[key]) for key, value in prior.state_dict().items())
+    if name not in ("gaussian", "mixture") or len(shape) > 1:
+        assert wider is prior and not prior.widens
+        return
+    one, two = (p.draw(Noise(0), 50) - prior.mean for p in (prior, wider))
+    assert prior.widens and wider.width == 1.5 and torch.allclose(1.5 * one, two)
+    z = prior.mean + torch.randn(20, *shape, dtype=torch.float64)
+    law = MultivariateNormal(prior.mean, scale_tril=1.5 * prior.root)
+    assert torch.allclose(wider.log_prob(z), law.log_prob(z))
+    assert torch.allclose(wider.widened(3.0).root, 3 * prior.root)  # of 1, not of 1.5
+    assert torch.allclose(wider.covariance, 1.5**2 * prior.covariance)
+    assert wider.widened(0.0).root.diagonal().min() > 0  # a damaged manifest may say anything
+
+
+@pytest.mark.parametrize("name", ["gaussian", "mixture"])
+def test_own_latents_tell_the_shape_of_a_prior_whose_width_was_told(name: str) -> None:
+    torch.manual_seed(0)
+    spread = torch.tensor([1.5, 0.5])
+    z = torch.cat((torch.randn(300, 2) * spread, torch.randn(600, 2)))
+    prior = PRIORS[name]((2,))
+    prior.update(z, 1.0)
+    wider, all_of_them = prior.widened(1.5), prior.root.clone()
+    wider.remember(z, None, 300)
+    draws = (wider.draw(Noise(0), 4000) - wider.mean).float()
+    shape, own = torch.cov(draws.T), torch.cov(z[:300].T)
+    assert torch.allclose(shape / shape.trace(), own / own.trace(), atol=0.02)
+    white = torch.linalg.solve_triangular(all_of_them, draws.T, upper=False)
+    assert white.square().mean().sqrt() == pytest.approx(1.5, rel=0.05)
+    assert prior.width == 1
+
+
 def test_maps_stay_as_they_were_learned() -> None:
     prior, z = Gaussian((2, 4, 4)), torch.randn(40, 2, 4, 4)
     prior.update(z, 1.0)

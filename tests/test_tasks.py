@@ -195,6 +195,27 @@ def test_what_is_hidden_has_no_say():
     assert torch.equal(one, two)
 
 
+def test_the_priors_width_comes_from_draws_and_not_from_the_mode():
+    sigma, d, D, n, true = 0.7, 3, 8, 4000, 1.6
+    f = LinearGenerator((d,), (D,))
+    f.reset(lambda size: 4 * Noise(0, "weights").at(torch.zeros(1)).normal(size)[0])
+    model = Model(f, Gaussian((d,)), Likelihood(sigma)).requires_grad_(False)
+    ids = torch.arange(n)
+    y = f(true * Noise(1).at(ids).normal((d,)).float())
+    y = y + sigma * Noise(2).at(ids).normal((D,)).float()
+    A, width, precision = observe(y, None)[1], 1.0, f.weight.T @ f.weight / sigma**2
+    for step in range(8):  # EM
+        answers = model.answering(sigma**2, width)
+        z, _ = solve(answers, y, A, chunk=n)
+        at_mode = answers.prior.folded(z).square().mean().sqrt().item()
+        root = torch.linalg.cholesky(torch.linalg.inv(torch.eye(d) / width**2 + precision))
+        width = tasks.width(answers, y, A, z, Metric(root), Noise(3 + step).at(ids), chunk=n)
+    assert width == pytest.approx(true, rel=4 / math.sqrt(2 * n * d) + 0.01)
+    assert at_mode < 0.97
+    fixed = Model(f, StandardNormal((d,)), Likelihood(sigma))
+    assert tasks.width(fixed, y, A, z, Metric(root), Noise(3).at(ids), chunk=n) == 1
+
+
 def test_sigma_comes_from_draws_and_not_from_the_mode():
     sigma, d, D, n = 0.7, 3, 8, 4000
     f = LinearGenerator((d,), (D,))

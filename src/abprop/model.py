@@ -87,11 +87,16 @@ class Model(nn.Module):
         """The same model with the density of its draws; inference may take a plainer one."""
         return Model(self.network, self.prior.as_drawn(), self.likelihood)
 
-    def with_spread(self, spread: float) -> Model:
-        """The same model with sigma^2 as `spread` says, of a likelihood that learns it: a copy."""
+    def answering(self, spread: float, width: float = 1.0) -> Model:
+        """The same network as it answers: a copy.
+
+        Args:
+            spread: what sigma^2 is, of a likelihood that learns it.
+            width: how wide the prior is, of one that may be wider; see `priors.normal`.
+        """
         likelihood = copy.deepcopy(self.likelihood)
         likelihood.update(spread)
-        return Model(self.network, self.prior, likelihood)
+        return Model(self.network, self.prior.widened(width), likelihood)
 
     def at_sigma(self, sigma: float) -> Model:
         """The same network and prior, observed with another noise."""

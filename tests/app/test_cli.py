@@ -499,6 +499,7 @@ def test_a_signal_in_code_made_of_text_is_an_ordinary_stop(number: str, tmp_path
     (tmp_path / "stopped.py").write_text(
         "import os, signal\n"
         "import abprop.app.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # some start tests without
         "def app(*words, **options):\n"
         f"    exec('os.kill(os.getpid(), signal.{number})\\nwhile True: pass', globals())\n"
         "cli.app = app\n"

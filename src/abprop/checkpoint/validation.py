@@ -6,8 +6,8 @@
                      metric.root (k, k) with metric.looks; earlier versions wrote ids, z and s alone
     latents-00001 .. the same of the other shards, ids going on; no metric
     names            the originals' names (see `names`); earlier versions had them in meta
-    meta             chunk, scores [[t, mse, spread], ...], data: shape, scale, and what is told of
-                     the data to show and write them
+    meta             chunk, scores [[t, mse, spread, width], ...], data: shape, scale, and what is
+                     told of the data to show and write them
 
 What belongs to a model (which weights, of which shapes) is for who builds one to check.
 """
@@ -157,7 +157,7 @@ def _meta(meta: Mapping[str, Any]) -> str:
     if not _counts(meta.get("chunk")):
         return "chunk is not a positive integer"
     if not isinstance(scores, list) or not all(map(_score, scores)):
-        return "scores are not lists of an iteration and one or two finite numbers"
+        return "scores are not lists of an iteration and one to three finite numbers"
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape or not all(map(_counts, shape)):
         return "data.shape is not a list of positive integers"
@@ -263,8 +263,8 @@ def _dtype(name: Any) -> bool:
 
 
 def _score(score: Any) -> bool:
-    known = isinstance(score, list) and len(score) in (2, 3) and all(map(_finite, score))
-    return known and type(score[0]) is int and score[0] >= 0
+    known = isinstance(score, list) and len(score) in (2, 3, 4) and all(map(_finite, score))
+    return known and type(score[0]) is int and score[0] >= 0 and all(w > 0 for w in score[3:])
 
 
 def _numbers(value: Any, depth: int = 0) -> bool:

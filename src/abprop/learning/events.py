@@ -20,17 +20,22 @@ class Score(NamedTuple):
         t: iterations done.
         mse: mean squared error of their most probable reconstructions, over observed entries.
         spread: mean squared residual over draws from their posteriors: sigma^2.
+        width: how far such draws lie apart, in units of the prior learned with.
     """
 
     t: int
     mse: float
     spread: float
+    width: float = 1.0
 
     @classmethod
     def of(cls, told: Sequence[float]) -> Score:
-        """A score as a manifest holds it; earlier versions knew t and mse alone."""
-        t, mse, *spread = told
-        return cls(int(t), float(mse), float(spread[0] if spread else mse))
+        """A score as a manifest holds it; earlier versions knew fewer numbers, t and mse at first.
+
+        Those answer with the prior they learned with, as they did.
+        """
+        t, mse, *more = told
+        return cls(int(t), float(mse), *map(float, more or [mse]))
 
 
 def best(scores: Sequence[Score]) -> Score:

@@ -177,11 +177,12 @@ class Learning:
         chunk = parts.fitting_chunk(self.settings.infer.chunk, -(-len(rows) // shards.parts))
         ids, y, A, _ = self.heldout.batch(rows[shards.rows], self.device)
         known, noise = self._some_draws(), Noise(self.settings.seed, "heldout").at(ids, self.t)
-        answers = model.with_spread(self.scores[-1].spread) if self.scores else model
+        answers = model.answering(self.scores[-1].spread) if self.scores else model
         x, z = tasks.reconstruct(answers, y, A, known=known, steps=steps, chunk=chunk)
-        every, there = shards.every(), (self.latents.metric, noise)
-        spread = tasks.spread(model, y, A, z, *there, chunk=chunk, whole=every)
-        return Score(self.t, tasks.mean_square(A(x) - y, A, every), spread)
+        every, there = shards.every(), (y, A, z, self.latents.metric, noise)
+        spread = tasks.spread(model, *there, chunk=chunk, whole=every)
+        width = tasks.width(answers, *there, exact=self.t == self.total, chunk=chunk, whole=every)
+        return Score(self.t, tasks.mean_square(A(x) - y, A, every), spread, width)
 
     def diagnose(self) -> Health:
         """Whether the chains of some examples mix, with W as it is now; they themselves stay."""

@@ -26,9 +26,12 @@ class Prior(Protocol):
     Attributes:
         shape: of one z.
         spread: standard deviation of each channel, broadcastable to z.
+        width: how many times as wide it is as the latents learned with.
+        widens: whether it may be wider.
     """
 
     shape: tuple[int, ...]
+    width: float
 
     @property
     def spread(self) -> Tensor: ...
@@ -49,6 +52,9 @@ class Prior(Protocol):
     def fold(self, network: Foldable) -> Prior: ...
     def folded(self, z: Tensor) -> Tensor: ...
     def as_drawn(self) -> Prior: ...
+    @property
+    def widens(self) -> bool: ...
+    def widened(self, width: float) -> Prior: ...
 
 
 def normals(

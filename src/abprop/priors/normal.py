@@ -2,10 +2,16 @@
 
 standard:  p(z) = N(0, I)
 gaussian:  p(z) = N(mu, S),  mu and S = mean and covariance of the current z's
+
+The z's of examples that f was fitted to lie nearer to each other than those of others do, the more
+so at the hotter sigma of learning. So vectors of held-out examples say how wide an answer's prior
+is: N(mu, w^2 S), where w^2 = E[(z - mu)' S^-1 (z - mu)] / d over their posteriors under N(mu, S),
+EM's step for w from 1.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -15,6 +21,7 @@ from abprop.noise import Keyed, Noise
 from abprop.priors.base import Cells, Foldable, Prior, map_of, normals, rows_of
 from abprop.whole import HERE, Whole
 
+NARROWEST, WIDEST = 1e-3, 1e3  # that a prior can be told to be
 FEWEST = 2  # examples for each factor, to tell their covariance without their copies
 
 
@@ -23,7 +30,7 @@ class StandardNormal(nn.Module):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.width = shape, 1.0
 
     @property
     def spread(self) -> Tensor:
@@ -76,6 +83,15 @@ class StandardNormal(nn.Module):
         """The prior whose density is that of the draws: this one."""
         return self
 
+    @property
+    def widens(self) -> bool:
+        """It is as wide as it is."""
+        return False
+
+    def widened(self, width: float) -> Prior:
+        """This one."""
+        return self
+
 
 class Gaussian(nn.Module):
     """N(mean, covariance) over the k channels of latents of shape (k,) or (k, *map).
@@ -91,7 +107,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], ridge: float = 1e-3) -> None:
         super().__init__()
-        self.shape, self.ridge = shape, ridge
+        self.shape, self.ridge, self.width = shape, ridge, 1.0
         self.register_buffer("mean", torch.zeros(shape[0]))
         self.register_buffer("covariance", torch.eye(shape[0]))
         self.register_buffer("root", torch.eye(shape[0]))  # covariance = root @ root.T
@@ -155,6 +171,25 @@ class Gaussian(nn.Module):
         """The prior whose density is that of the draws, where they have one: this one."""
         return self
 
+    @property
+    def widens(self) -> bool:
+        """Whether it may be wider than the latents learned with are: over vectors."""
+        return len(self.shape) == 1
+
+    def widened(self, width: float) -> Prior:
+        """The same, w times as wide as the latents learned with are: a copy; see the module."""
+        width = min(max(width, NARROWEST), WIDEST)
+        if not self.widens or width == self.width:
+            return self
+        wider = copy.deepcopy(self)
+        wider._stretch(width / self.width)
+        wider.width = width
+        return wider
+
+    def _stretch(self, by: float) -> None:
+        self.root.mul_(by)
+        self.covariance.mul_(by**2)
+
     @torch.no_grad()
     def update(
         self, z: Tensor, rate: float, noise: Keyed | None = None, whole: Whole = HERE
@@ -192,6 +227,7 @@ class Gaussian(nn.Module):
         """Be the law of the examples' own latents, where copies were learned from besides.
 
         A shifted copy has a drawn-out edge and less contrast, and draws shall be like the examples.
+        Where held-out examples told the width it stays, and the own latents tell the shape alone.
 
         Args:
             z: draws from the posteriors of all, (M, d), copies behind the others.
@@ -199,7 +235,11 @@ class Gaussian(nn.Module):
             originals: how many are no copies; None: all.
         """
         if len(self.shape) == 1 and len(own := own_of(z, originals)) < len(z):
+            before = self.root.clone()
             Gaussian.update(self, own, 1.0)  # what else a prior has learned stays
+            if self.width != 1:
+                now = torch.linalg.solve_triangular(before, self.root, upper=False)
+                self._stretch((len(now) / now.square().sum()).sqrt().item())
 
 
 def own_of(z: Tensor, originals: int | None) -> Tensor:

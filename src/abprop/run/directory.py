@@ -292,8 +292,9 @@ def assembled(
     where = learned.likelihood.sigma.device
     ids = latents["ids"].to(where)
     states = latents["z"].to(where)[:: len(latents["z"]) // len(ids)]  # each one's first chain
-    if meta["scores"]:  # the spread about predictions of what was never seen
-        learned = learned.with_spread(Score.of(meta["scores"][-1]).spread)
+    if meta["scores"]:  # what is said of examples that were never seen
+        score = Score.of(meta["scores"][-1])
+        learned = learned.answering(score.spread, score.width)
     for parameter in learned.parameters():
         parameter.requires_grad_(False)
     places, cell = meta["data"].get("places"), 2**learned.network.stages

@@ -16,7 +16,6 @@ from abprop.tasks.explaining import (
     recover_measured,
     sheet,
     slerp,
-    spread,
 )
 from abprop.tasks.filming import MOTIONS, moved
 from abprop.tasks.likelihood import (
@@ -26,7 +25,7 @@ from abprop.tasks.likelihood import (
     sandwich,
     simulated,
 )
-from abprop.tasks.settling import settled
+from abprop.tasks.settling import settled, spread, width
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
@@ -61,4 +60,5 @@ __all__ = [
     "spread",
     "tiles",
     "voiced",
+    "width",
 ]

@@ -134,38 +134,6 @@ def latent_grid(model: Model, side: int = 9, extent: float = 2.0, *, chunk: int 
     return generate(model, z.to(model.likelihood.sigma), chunk=chunk)
 
 
-def spread(
-    model: Model,
-    y: Tensor,
-    A: Operator,
-    z: Tensor,
-    metric: Metric,
-    noise: Keyed,
-    *,
-    steps: int = 12,
-    chunk: int = 64,
-    whole: Whole = HERE,
-) -> float:
-    """Mean squared residual over posterior draws, of all numbers measured: what sigma^2 should be.
-
-    EM's step for sigma wants <|y - A(f(z))|^2> over the posterior. At the mode the residual is
-    smaller: with 8 numbers and 2 factors it gives .76 of sigma^2.
-
-    Args:
-        model, y, A: as for `infer`.
-        z: where the chains start, best the modes.
-        metric: the chains' coordinates.
-        noise: keyed by example.
-        steps: a chain of this kernel forgets half of where it was in each.
-        chunk: examples in one pass.
-        whole: the examples of which these are here.
-    """
-    state, _ = infer(model, y, A, State.begin(z), LeimkuhlerMatthews(), steps=steps, noise=noise,
-                     metric=metric, chunk=chunk)  # fmt: skip
-    residual = A(generate(model, state.z, chunk=chunk)) - y
-    return mean_square(residual, A, whole)
-
-
 def mean_square(residual: Tensor, A: Operator, whole: Whole = HERE) -> float:
     """Mean of squares over all numbers that A measures, summed in 64 bits.
 

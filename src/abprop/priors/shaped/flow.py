@@ -66,6 +66,11 @@ class Flow(Shaped):
         self.register_buffer("turns", turns)
 
     @property
+    def widens(self) -> bool:
+        """No: of this law E[u'u] / d is not what is most likely."""
+        return False
+
+    @property
     def law(self) -> Couplings:
         """q with weights as now."""
         return Couplings(self.weights, self.turns)

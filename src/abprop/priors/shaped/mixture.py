@@ -61,6 +61,8 @@ class Mixture(Shaped):
         """
         super().remember(z, places, originals)
         own = self.folded(own_of(z, originals))
+        if self.width != 1:  # how wide it is the root says
+            own = own / own.square().mean().sqrt()
         self._seen, self._components = (own, originals or len(z)), None
 
     @property
