@@ -22,7 +22,7 @@ from abprop.networks import ConvGenerator
 from abprop.noise import Noise
 from abprop.operators import Identity, observe
 from abprop.priors import PRIORS
-from abprop.tasks import Annealing, log_likelihood, spread
+from abprop.tasks import Annealing, Modes, log_likelihood
 
 N, D, SHAPE = 12, 4, (2, 8, 8)
 SETTINGS = Settings(ModelSettings((D,), channels=4), InferSettings(), TrainSettings(batch=6))
@@ -47,7 +47,7 @@ def test_the_spread_of_posteriors() -> None:
     def told(model: Model, device: torch.device) -> float:
         y, A = observe(normal(N, *SHAPE).to(device), (normal(N, *SHAPE) < 0).to(device))
         z, noise = normal(N, D).to(device), Noise(0).at(torch.arange(N, device=device))
-        return spread(model, y, A, z, Metric.plain(z, 0.1), noise, steps=2, chunk=8)
+        return Modes(y, A, z, Metric.plain(z, 0.1), noise, 8).spread(model)
 
     here = told(make(), torch.device("cpu"))
     with elsewhere(doubles=False):

@@ -209,11 +209,12 @@ def test_the_priors_width_comes_from_draws_and_not_from_the_mode():
         z, _ = solve(answers, y, A, chunk=n)
         at_mode = answers.prior.folded(z).square().mean().sqrt().item()
         root = torch.linalg.cholesky(torch.linalg.inv(torch.eye(d) / width**2 + precision))
-        width = tasks.width(answers, y, A, z, Metric(root), Noise(3 + step).at(ids), chunk=n)
+        modes = tasks.Modes(y, A, z, Metric(root), Noise(3 + step).at(ids), n)
+        width = modes.width(answers)
     assert width == pytest.approx(true, rel=4 / math.sqrt(2 * n * d) + 0.01)
     assert at_mode < 0.97
     fixed = Model(f, StandardNormal((d,)), Likelihood(sigma))
-    assert tasks.width(fixed, y, A, z, Metric(root), Noise(3).at(ids), chunk=n) == 1
+    assert modes.width(fixed) == 1
 
 
 def test_sigma_comes_from_draws_and_not_from_the_mode():
@@ -228,7 +229,7 @@ def test_sigma_comes_from_draws_and_not_from_the_mode():
     at_mode = (f(z) - y).square().mean().item()
     metric = Metric(torch.linalg.cholesky(torch.linalg.inv(
         torch.eye(d) + f.weight.T @ f.weight / sigma**2)))  # fmt: skip
-    found = tasks.spread(model, y, A, z, metric, Noise(3).at(ids), chunk=n)
+    found = tasks.Modes(y, A, z, metric, Noise(3).at(ids), n).spread(model)
     # Four standard deviations of a mean of n D squares.
     assert found == pytest.approx(sigma**2, rel=4 * math.sqrt(2 / (n * D)))
     assert at_mode < 0.72 * sigma**2

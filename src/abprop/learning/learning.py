@@ -179,10 +179,10 @@ class Learning:
         known, noise = self._some_draws(), Noise(self.settings.seed, "heldout").at(ids, self.t)
         answers = model.answering(self.scores[-1].spread) if self.scores else model
         x, z = tasks.reconstruct(answers, y, A, known=known, steps=steps, chunk=chunk)
-        every, there = shards.every(), (y, A, z, self.latents.metric, noise)
-        spread = tasks.spread(model, *there, chunk=chunk, whole=every)
-        width = tasks.width(answers, *there, exact=self.t == self.total, chunk=chunk, whole=every)
-        return Score(self.t, tasks.mean_square(A(x) - y, A, every), spread, width)
+        modes = tasks.Modes(y, A, z, self.latents.metric, noise, chunk, shards.every())
+        error = tasks.mean_square(A(x) - y, A, modes.whole)
+        width = modes.width(answers, exact=self.t == self.total)
+        return Score(self.t, error, modes.spread(model), width)
 
     def diagnose(self) -> Health:
         """Whether the chains of some examples mix, with W as it is now; they themselves stay."""

@@ -25,11 +25,12 @@ from abprop.tasks.likelihood import (
     sandwich,
     simulated,
 )
-from abprop.tasks.settling import settled, spread, width
+from abprop.tasks.settling import Modes, settled
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
     "MOTIONS",
+    "Modes",
     "TEMPERATURES",
     "Annealing",
     "Recovered",
@@ -57,8 +58,6 @@ __all__ = [
     "sheet",
     "simulated",
     "slerp",
-    "spread",
     "tiles",
     "voiced",
-    "width",
 ]

@@ -9,6 +9,7 @@ From the mode a chain has only its spread to find, and not its place.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from abprop.tasks.explaining import TO_START, mean_square, reconstruct
 from abprop.whole import HERE, Whole
 
 TO_END = 240  # more of the solver's steps, from TO_START on
+DRAWN = 12  # steps of a chain from a mode, which forgets half of where it was in each
 VISITS, STEPS = 12, 5  # that burn chains in, and steps of each
 
 
@@ -54,80 +56,69 @@ def settled(
     return state
 
 
-def spread(
-    model: Model,
-    y: Tensor,
-    A: Operator,
-    z: Tensor,
-    metric: Metric,
-    noise: Keyed,
-    *,
-    steps: int = 12,
-    chunk: int = 64,
-    whole: Whole = HERE,
-) -> float:
-    """Mean squared residual over posterior draws, of all numbers measured: what sigma^2 should be.
+@dataclass(frozen=True)
+class Modes:
+    """Examples at or near their most probable latents, to draw from their posteriors.
 
-    EM's step for sigma wants <|y - A(f(z))|^2> over the posterior. At the mode the residual is
-    smaller: with 8 numbers and 2 factors it gives .76 of sigma^2.
-
-    Args:
-        model, y, A: as for `infer`.
-        z: where the chains start, best the modes.
+    Attributes:
+        y, A: as for `infer`.
+        z: the modes, where chains start.
         metric: the chains' coordinates.
         noise: keyed by example.
-        steps: a chain of this kernel forgets half of where it was in each.
         chunk: examples in one pass.
         whole: the examples of which these are here.
     """
-    z = _walked(model, y, A, z, metric, noise, steps, chunk)
-    return mean_square(A(generate(model, z, chunk=chunk)) - y, A, whole)
 
+    y: Tensor
+    A: Operator
+    z: Tensor
+    metric: Metric
+    noise: Keyed
+    chunk: int = 64
+    whole: Whole = HERE
 
-def width(
-    model: Model,
-    y: Tensor,
-    A: Operator,
-    z: Tensor,
-    metric: Metric,
-    noise: Keyed,
-    *,
-    exact: bool = False,
-    steps: int = 12,
-    chunk: int = 64,
-    whole: Whole = HERE,
-) -> float:
-    """How wide a prior should be for these posteriors; see `priors.normal`.
+    def spread(self, model: Model) -> float:
+        """Mean squared residual over draws, of all numbers measured: what sigma^2 should be.
 
-    One step of EM, and never narrower: an f that has learned little pulls latents to the mean, and
-    a prior that followed them would hold them there. Of one that is fixed 1.
+        EM's step for sigma wants <|y - A(f(z))|^2> over the posterior. At the mode the residual is
+        smaller: with 8 numbers and 2 factors it gives .76 of sigma^2.
+        """
+        z = self._drawn(model)
+        return mean_square(
+            self.A(generate(model, z, chunk=self.chunk)) - self.y, self.A, self.whole
+        )
 
-    Where z comes from wide starts and is not quite there, so is the answer, by some per cent.
+    def width(self, model: Model, *, exact: bool = False) -> float:
+        """How wide the model's prior should be, 1 of one that is fixed; see `priors.normal`.
 
-    Args:
-        model, y, A, z, metric, noise, steps, chunk, whole: see `spread`.
-        exact: first go on from z to the modes, for as long as an answer does.
-    """
-    if not model.prior.widens:
-        return 1.0
-    if exact:
-        z, _ = solve(model, y, A, start=z, steps=TO_END, chunk=chunk)
-    z = _walked(model, y, A, z, metric, noise, steps, chunk)
+        One step of EM, and never narrower: an f that has learned little pulls latents to the mean,
+        and a prior that followed them would hold them there.
 
-    def summed(u: Tensor) -> tuple[Tensor, Tensor]:
-        u = u.cpu().double()
-        return u.square().sum(), u.new_full((), u.numel())
+        Args:
+            model: under which to draw.
+            exact: first go on to the modes for as long as an answer does: latents that come from
+                wide starts and are not quite there keep some per cent of the width of these.
+        """
+        if not model.prior.widens:
+            return 1.0
+        u = model.prior.folded((self._nearer(model) if exact else self)._drawn(model))
 
-    squares, count = whole.sum(summed, model.prior.folded(z))
-    found = model.prior.width * (squares / count).sqrt().item()
-    return max(1.0, found) if found < math.inf else 1.0
+        def summed(u: Tensor) -> tuple[Tensor, Tensor]:
+            u = u.cpu().double()
+            return u.square().sum(), u.new_full((), u.numel())
 
+        squares, count = self.whole.sum(summed, u)
+        found = model.prior.width * (squares / count).sqrt().item()
+        return max(1.0, found) if found < math.inf else 1.0
 
-def _walked(
-    model: Model, y: Tensor, A: Operator, z: Tensor, metric: Metric, noise: Keyed, steps: int,
-    chunk: int,
-) -> Tensor:  # fmt: skip
-    """Draws from posteriors, by chains that start at z."""
-    state, _ = infer(model, y, A, State.begin(z), LeimkuhlerMatthews(), steps=steps, noise=noise,
-                     metric=metric, chunk=chunk)  # fmt: skip
-    return state.z
+    def _nearer(self, model: Model) -> Modes:
+        z, _ = solve(model, self.y, self.A, start=self.z, steps=TO_END, chunk=self.chunk)
+        return replace(self, z=z)
+
+    def _drawn(self, model: Model) -> Tensor:
+        """Draws from the posteriors."""
+        state, _ = infer(
+            model, self.y, self.A, State.begin(self.z), LeimkuhlerMatthews(), steps=DRAWN,
+            noise=self.noise, metric=self.metric, chunk=self.chunk,
+        )  # fmt: skip
+        return state.z
