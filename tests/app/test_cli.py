@@ -62,7 +62,7 @@ def test_info_of_a_run(faces: Path, abprop: Command):
     done = abprop("info", faces, "--json")
     facts = json.loads(done.out)
     promised = {"kind", "examples", "shape", "latent", "parameters", "iteration"}
-    assert set(facts) >= {*promised, "weights_sha256", "latents_sha256"}
+    assert set(facts) >= {*promised, "sigma", "prior_width", "weights_sha256", "latents_sha256"}
     assert (facts["kind"], facts["examples"], facts["shape"]) == ("images", 60, [1, 8, 8])
     assert (facts["latent"], facts["iteration"]) == ([4], 8)
     assert len(facts["weights_sha256"]) == len(facts["latents_sha256"]) == 64

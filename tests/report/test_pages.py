@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import FACES, TEXTURE, TINY, blobs, waves
+from tiny import FACES, TEXTURE, TINY, blobs, learned, waves
 
 from abprop.report import pages
 from abprop.run import Layers, fit, load
+from abprop.tasks import Modes
 
 
 def titles(html: str) -> list[str]:
@@ -38,6 +39,15 @@ def test_pictures(faces: Path, tmp_path: Path):
     assert shows(html, *CURVES, *OBJECTS) and not shows(html, "The latent plane")
     assert "A generator of pictures, learned from 57 pictures of 1x8x8" in html
     assert "held-out PSNR" in html and html.count("data:image/png") >= 4
+    assert "width of the prior" not in html  # it is 1: eight iterations tell f next to nothing
+
+
+def test_the_width_that_unseen_pictures_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Modes, "width", lambda *_, **__: 1.25)
+    np.save(tmp_path / "faces.npy", blobs(60))
+    run = learned(tmp_path / "learned", tmp_path / "faces.npy", FACES)
+    assert load(run).learned.prior.width == load(run).info()["prior_width"] == 1.25
+    assert re.search(r"width of the prior\W.*?1\.25", written(run, tmp_path), re.DOTALL)
 
 
 def test_two_factors(plane: Path, tmp_path: Path):

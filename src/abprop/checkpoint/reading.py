@@ -165,7 +165,7 @@ def facts(
     Args:
         folder, step: where the checkpoint is.
         iterations: that were asked for.
-        model: as loaded.
+        model: as it answers, its prior not yet folded.
         data: what the checkpoint says of the data.
     """
     saved = load(path_of(folder / "checkpoints", step))
@@ -178,6 +178,7 @@ def facts(
         "iteration": step,
         "iterations": iterations,
         "sigma": round(model.likelihood.sigma.item(), 6),
+        "prior_width": round(model.prior.width, 4),
         "weights_sha256": digest(saved.tensors["network"]),
         "latents_sha256": digest({"z": saved.latents["z"]}),
     }

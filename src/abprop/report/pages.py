@@ -64,6 +64,8 @@ def _facts(run: Run, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         ("iteration", f"{run.step} of {run.recipe.train.iterations}"),
         ("residual of unseen" if run.meta["scores"] else "sigma", f"{facts['sigma']:.3f}"),
     ]
+    if facts["prior_width"] != 1:
+        told.append(("width of the prior", f"{facts['prior_width']:.2f}"))
     if "psnr" in last:
         told.append(("training PSNR", f"{last['psnr']:.1f} dB"))
     scores = run.meta["scores"]

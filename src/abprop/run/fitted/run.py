@@ -278,9 +278,12 @@ class Run(Answers):
         return result if told is None else {**result, "chains": told.row()}
 
     def info(self) -> dict[str, Any]:
-        """What this run is, with hashes of weights and latents."""
+        """What this run is, with hashes of weights and latents.
+
+        `sigma` and `prior_width` are those it answers with; see `priors.normal` for the latter.
+        """
         total = self.recipe.train.iterations
-        return checkpoint.facts(self.folder, self.step, total, self.model, self.meta["data"])
+        return checkpoint.facts(self.folder, self.step, total, self.learned, self.meta["data"])
 
     @property
     def factors(self) -> int:
