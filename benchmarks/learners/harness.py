@@ -171,9 +171,9 @@ def in_blocks(session: Session, told: Callable[[Batch], Tensor]) -> Tensor:
 def saved(session: Session, found: Found, limit: Limit) -> None:
     """Write what was learned as a run directory.
 
-    The prior, where it is fitted, is that of the latents; sigma is what held-out pictures say, by
-    the same measure for every learner. Neither counts as learning time. There is one checkpoint:
-    no learner is stopped early by held-out pictures.
+    The prior, where it is fitted, is that of the latents; sigma and its width are what held-out
+    pictures say, by the same measure for every learner. None counts as learning time. There is one
+    checkpoint: no learner is stopped early by held-out pictures.
     """
     learning, folder = session.learning, session.folder
     learning.t = found.iterations
@@ -185,12 +185,12 @@ def saved(session: Session, found: Found, limit: Limit) -> None:
         calibrate_metric(
             learning.settings, learning.train, learning.model, learning.latents, learning.shards
         )
+    budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
+    session.replan(max(1, learning.t), budget)
     if learning.heldout is not None:
         learning.scores = [learning.score_heldout()]
+        learning.scores = [learning.score_heldout()]  # the width, by the sigma that answers
         _say_if_diverged(session)
-    done = max(1, learning.t)
-    budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
-    session.replan(done, budget)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))
     Saver(session).save()
