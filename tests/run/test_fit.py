@@ -642,6 +642,21 @@ def test_scores_give_way_to_iterations(shelf: Path, monkeypatch: pytest.MonkeyPa
     assert plan.scores < 10 and any("scored" in line for line in told) and plan.iterations > 20
 
 
+def test_what_held_out_examples_cost_is_planned(shelf: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two batches of them cost twice as much in one pass; the width takes more than sigma alone."""
+
+    def iterations(holdout: float, *more: str) -> int:
+        sets = (*TINY, "train.batch=8", "infer.chunk=64", f"data.holdout={holdout}", *more)
+        learning = about_to_learn(shelf / "faces.npy", (*sets, "model.latent=4", "train.scores=2"))
+        return planned(learning, 300, Clock(), str, try_threads=False).iterations
+
+    monkeypatch.setattr("abprop.learning.plan.rehearse", lambda *a, **k: 0.1)
+    few, many, fixed = iterations(0.1), iterations(0.2), iterations(0.1, "model.prior=standard")
+    assert many < few < fixed
+    passes = 2 * (60 + 2 * 12) + 60  # two scores, and to the modes at the end, of 6 in batches of 8
+    assert few - many == pytest.approx(passes * (12 / 8 - 1) / 3.5, rel=0.2)
+
+
 def test_of_many_held_out_examples_some_are_scored(shelf: Path, monkeypatch: pytest.MonkeyPatch):
     sets = (*TINY, "model.latent=4", "data.holdout=0.5", "train.iterations=4")
     learning = about_to_learn(shelf / "faces.npy", sets)

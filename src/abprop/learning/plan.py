@@ -28,6 +28,7 @@ from abprop.networks import Generator
 from abprop.networks.stages import parsed
 from abprop.rehearsal import Choice, rehearsed
 from abprop.say import Say, counted
+from abprop.tasks import DRAWN, TO_END
 
 FAR = 10_000  # iterations beyond the plan: where a rehearsal takes place
 LONGEST = 10.0  # seconds of one rehearsal, if it holds two iterations by then
@@ -171,6 +172,8 @@ def _fitting(
     steps, scores = learning.settings.infer.steps, learning.settings.train.scores
     each, moving = _score_seconds(learning, seconds), seconds * (1 + LOOKS)
     after = _diagnosis_seconds(learning, moving) + _report_seconds(learning, seconds)
+    if learning.model.prior.widens:
+        after += _asked_seconds(learning, seconds, TO_END)  # of the last score
     left = budget - spent - after
     if each and scores * each > SCORING * left:  # none are held out where it is nothing
         scores = max(2, int(SCORING * left / each))
@@ -265,11 +268,20 @@ def _pass_seconds(learning: Learning, seconds: float) -> float:
 
 
 def _score_seconds(learning: Learning, seconds: float) -> float:
-    """What one held-out score costs."""
+    """What one held-out score costs: to the modes, and from there a draw for each thing told."""
+    draws = 1 + learning.model.prior.widens
+    return _asked_seconds(learning, seconds, HELDOUT_STEPS + draws * DRAWN)
+
+
+def _asked_seconds(learning: Learning, seconds: float, passes: int) -> float:
+    """What passes of the held-out examples that are scored cost."""
     if learning.heldout is None:
         return 0.0
     rows = min(SCORED, len(learning.heldout))
-    return _pass_seconds(learning, seconds) * HELDOUT_STEPS * -(-rows // learning.chunk)
+    batch = largest_batch(len(learning.train), learning.settings.train.batch)
+    # A pass of many rows costs as many of a batch; one of few costs no less than one.
+    each = max(-(-rows // learning.chunk), rows / min(batch, learning.chunk))
+    return _pass_seconds(learning, seconds) * passes * each
 
 
 def _report_seconds(learning: Learning, seconds: float) -> float:

@@ -25,7 +25,7 @@ from abprop.tasks.likelihood import (
     sandwich,
     simulated,
 )
-from abprop.tasks.settling import Modes, settled
+from abprop.tasks.settling import DRAWN, TO_END, Modes, settled
 from abprop.tasks.sounding import played, voiced
 
 __all__ = [
@@ -43,7 +43,9 @@ __all__ = [
     "interpolate",
     "latent_grid",
     "CANDIDATES",
+    "DRAWN",
     "MEASURED",
+    "TO_END",
     "log_likelihood",
     "mean_square",
     "moved",

@@ -21,7 +21,7 @@ from abprop.tasks.drawing import generate
 from abprop.tasks.explaining import TO_START, mean_square, reconstruct
 from abprop.whole import HERE, Whole
 
-TO_END = 240  # more of the solver's steps, from TO_START on
+TO_END = 60  # more of the solver's steps, from TO_START on: 1,500 tell no other width
 DRAWN = 12  # steps of a chain from a mode, which forgets half of where it was in each
 VISITS, STEPS = 12, 5  # that burn chains in, and steps of each
 
