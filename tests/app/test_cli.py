@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -511,6 +513,21 @@ def test_a_signal_in_code_made_of_text_is_an_ordinary_stop(number: str, tmp_path
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 3 and done.stdout == ""
     assert done.stderr.startswith("abprop: stopped") and "Traceback" not in done.stderr
+
+
+def test_handlers_that_python_did_not_set_are_no_error(monkeypatch: pytest.MonkeyPatch):
+    """Python calls them None, and takes no None back."""
+    real = signal.signal
+
+    def in_c(number: int, handler: Any) -> None:
+        real(number, handler)
+
+    monkeypatch.setattr(signal, "signal", in_c)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(cli, "app", lambda *words, **options: None)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert not left.value.code
 
 
 def test_only_the_result_is_on_stdout(faces: Path, shelf: Path):

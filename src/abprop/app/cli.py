@@ -217,7 +217,8 @@ def main() -> None:
     """Run the command line; every error a user can mend is one line and exit code 2."""
     before = signal.signal(signal.SIGTERM, _stop)  # it ends a command as Ctrl-C does
     ctrl_c = signal.getsignal(signal.SIGINT)
-    if ctrl_c is signal.default_int_handler:  # not where it is ignored
+    stops = ctrl_c is signal.default_int_handler  # not where it is ignored
+    if stops:
         signal.signal(signal.SIGINT, _stop)
     try:
         code = _guarded(app)
@@ -229,8 +230,9 @@ def main() -> None:
             _gone(code)
         sys.exit(code)
     finally:
-        signal.signal(signal.SIGTERM, before)
-        signal.signal(signal.SIGINT, ctrl_c)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)  # None, where C set it
+        if stops:
+            signal.signal(signal.SIGINT, ctrl_c)
 
 
 class _Stopped(KeyboardInterrupt):
