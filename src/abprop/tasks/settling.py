@@ -96,8 +96,8 @@ class Modes:
 
         Args:
             model: under which to draw.
-            exact: first go on to the modes for as long as an answer does: latents that come from
-                wide starts and are not quite there keep some per cent of the width of these.
+            exact: first go on to the modes: latents that come from wide starts and are not quite
+                there keep some per cent of the width of these.
         """
         if not model.prior.widens:
             return 1.0
