@@ -185,11 +185,12 @@ def saved(session: Session, found: Found, limit: Limit) -> None:
         calibrate_metric(
             learning.settings, learning.train, learning.model, learning.latents, learning.shards
         )
+    if learning.heldout is not None:  # for sigma alone: by it the last one tells the width
+        learning.scores = [learning.score_heldout()]
     budget = None if limit.iterations else f"{limit.seconds:g}s"  # `compare` sees seeds by it
     session.replan(max(1, learning.t), budget)
     if learning.heldout is not None:
         learning.scores = [learning.score_heldout()]
-        learning.scores = [learning.score_heldout()]  # the width, by the sigma that answers
         _say_if_diverged(session)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write_text(folder / "recipe.toml", dumps(session.recipe))

@@ -83,10 +83,8 @@ class Modes:
         EM's step for sigma wants <|y - A(f(z))|^2> over the posterior. At the mode the residual is
         smaller: with 8 numbers and 2 factors it gives .76 of sigma^2.
         """
-        z = self._drawn(model)
-        return mean_square(
-            self.A(generate(model, z, chunk=self.chunk)) - self.y, self.A, self.whole
-        )
+        x = generate(model, self._drawn(model), chunk=self.chunk)
+        return mean_square(self.A(x) - self.y, self.A, self.whole)
 
     def width(self, model: Model, *, exact: bool = False) -> float:
         """How wide the model's prior should be, 1 of one that is fixed; see `priors.normal`.
